@@ -1,0 +1,194 @@
+"""The seams: what a writer, painter, tagger or gate must offer, and how one is found by kind.
+
+An engine is named in a plan by `kind`. Its pydantic config is found among the entry points of
+every installed package (groups `cxr_factory.writers`, `.painters`, `.taggers`, `.image_gates`),
+so an engine in somebody else's package is used by naming it, and no flow changes.
+Configs live in light modules; `open()` imports what is heavy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from storage.records import Entity, FindingMask, Report, Sex, Verdict, View
+
+ENTRY_POINT_PREFIX = "cxr_factory"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What is pinned of an engine. `deterministic`: same request, same bytes, in any batch."""
+
+    kind: str
+    revision: str
+    deterministic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """One try at one report. `seed` is of the sample and try, never of the batch."""
+
+    sample_id: str
+    seed: int
+    entities: tuple[Entity, ...]
+    view: View
+    sex: Sex | None = None
+    age_years: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A writer's answer: the report, the prompt that led to it, engine seconds for this request."""
+
+    report: Report
+    prompt: str
+    engine_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaintRequest:
+    """One try at one image.
+
+    Attributes:
+        prompt: The text a text-to-image model is conditioned on (study 1: the impression).
+        entities: What the report was asked to say; known-truth painters place findings by it.
+    """
+
+    sample_id: str
+    seed: int
+    prompt: str
+    report: Report
+    entities: tuple[Entity, ...]
+    view: View
+    sex: Sex | None = None
+    age_years: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedImage:
+    """A painter's answer.
+
+    Attributes:
+        pixels_HW: Grey levels, uint8 (height, width), air dark and bone light. A painter that
+            computes in floats returns them unclipped as float32 in 0..255, so that the
+            technical gate can still see what is not finite.
+        masks: Exact masks where the painter knows them, else empty.
+        engine_seconds: Engine time spent on this request.
+    """
+
+    pixels_HW: NDArray[np.uint8] | NDArray[np.float32]
+    masks: tuple[FindingMask, ...]
+    engine_seconds: float
+
+
+class ReportWriter(Protocol):
+    """Writes reports for requests, in order. Opened once per shard."""
+
+    info: EngineInfo
+    max_batch_size: int
+
+    def write(self, requests: Sequence[WriteRequest]) -> list[WrittenReport]:
+        """Answer every request, in order; raises EngineFailed or EngineOutOfMemory."""
+        ...
+
+    def close(self) -> None:
+        """Give back what `open` took."""
+        ...
+
+
+class ReportPainter(Protocol):
+    """Paints images for requests, in order. Opened once per shard."""
+
+    info: EngineInfo
+    max_batch_size: int
+
+    def paint(self, requests: Sequence[PaintRequest]) -> list[PaintedImage]:
+        """Answer every request, in order; raises EngineFailed or EngineOutOfMemory."""
+        ...
+
+    def close(self) -> None:
+        """Give back what `open` took."""
+        ...
+
+
+class EntityTagger(Protocol):
+    """Finds the entities a report speaks of."""
+
+    info: EngineInfo
+
+    def tag(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
+        """Entities of each text, merged to one per (text, kind), in order of first mention."""
+        ...
+
+
+class ImageGate(Protocol):
+    """Keeps or rejects one painted image, with a reason. Runs beside the painter: cheap."""
+
+    info: EngineInfo
+
+    def check(self, request: PaintRequest, image: PaintedImage) -> Verdict:
+        """The verdict with every measured value and its threshold."""
+        ...
+
+
+class EngineConfig(BaseModel):
+    """Base of every engine's config: what of it affects content. `open()` loads the engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+
+    def revision(self) -> str:
+        """Resolved revision of weights, rules and lexicons, pinned in plan.lock.json.
+
+        Raises:
+            EngineUnavailable: If the model is missing; says what to install or which plan to use.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define revision()")
+
+    def open(self) -> Any:
+        """Load the engine: a ReportWriter, ReportPainter, EntityTagger or ImageGate."""
+        raise NotImplementedError(f"{type(self).__name__} must define open()")
+
+
+def engine_kinds(seam: str) -> list[str]:
+    """Kinds registered for a seam ("writers", "painters", "taggers", "image_gates"), sorted."""
+    return sorted({point.name for point in entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}")})
+
+
+def engine_config(seam: str, settings: EngineConfig | dict[str, Any]) -> EngineConfig:
+    """Validate an engine's settings with the config class its kind registered.
+
+    Args:
+        seam: "writers", "painters", "taggers" or "image_gates".
+        settings: A mapping with `kind`, or an already validated config.
+
+    Raises:
+        ValueError: If the kind is unknown or two packages claim it; names what is registered.
+    """
+    if isinstance(settings, EngineConfig):
+        return settings
+    kind = settings.get("kind")
+    points = entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}", name=str(kind))
+    if not points:
+        known = ", ".join(engine_kinds(seam)) or "none; is cxr-factory installed?"
+        raise ValueError(
+            f"{seam}: kind must be one of {known}; got {kind!r}; "
+            "install the package that brings it or name another"
+        )
+    owners = {point.value for point in points}
+    if len(owners) > 1:
+        raise ValueError(
+            f"{seam}: kind {kind!r} is claimed by {' and '.join(sorted(owners))}; uninstall one"
+        )
+    config_class = next(iter(points)).load()
+    if not (isinstance(config_class, type) and issubclass(config_class, EngineConfig)):
+        raise ValueError(
+            f"{seam}: kind {kind!r} must register an EngineConfig class; got {config_class!r}"
+        )
+    return config_class.model_validate(settings)

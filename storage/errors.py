@@ -1,0 +1,41 @@
+"""The errors callers branch on. A user's mistake is a `ValueError`; these are the world's."""
+
+
+class FactoryError(Exception):
+    """Root of what this project raises on purpose; its message is one clear line."""
+
+
+class PlanMismatch(FactoryError):
+    """A dataset of this name was made by another plan."""
+
+
+class DatasetBusy(FactoryError):
+    """Another run on this host already works on the dataset."""
+
+
+class CommitRefused(FactoryError):
+    """A table changed since it was read; begin again from the new version."""
+
+
+class StoreUnavailable(FactoryError):
+    """The object store did not answer clearly; the same call may go through later."""
+
+
+class StoreUnfit(FactoryError):
+    """The object store lacks a guarantee (conditional put, compare-and-swap) the ledger stands on."""
+
+
+class DamagedObject(FactoryError):
+    """Stored bytes are not those whose hash was recorded."""
+
+
+class EngineFailed(FactoryError):
+    """An engine raised, died or hung on the requests it was given."""
+
+
+class EngineOutOfMemory(EngineFailed):
+    """The engine batch did not fit; a smaller one may."""
+
+
+class EngineUnavailable(FactoryError):
+    """An engine cannot start at all: a missing package, checkpoint or device."""
