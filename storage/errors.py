@@ -22,7 +22,7 @@ class StoreUnavailable(FactoryError):
 
 
 class StoreUnfit(FactoryError):
-    """The object store lacks a guarantee (conditional put, compare-and-swap) the ledger stands on."""
+    """The store lacks a guarantee the ledger stands on: conditional put, compare-and-swap."""
 
 
 class DamagedObject(FactoryError):
