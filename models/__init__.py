@@ -1,1 +1,1 @@
-"""Neural models and other engines (writers, painters, taggers, gates), and the plain functions around them."""
+"""Neural models and other engines, and the plain functions around them."""

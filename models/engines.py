@@ -8,8 +8,9 @@ Configs live in light modules; `open()` imports what is heavy.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,10 +137,19 @@ class ImageGate(Protocol):
         ...
 
 
+class Placement(StrEnum):
+    """Where an engine's code runs. Only light engines belong in the caller's process."""
+
+    IN_PROCESS = "in process"
+    PROCESS_PER_CORE = "a supervised process per core"
+    PROCESS_PER_GPU_GROUP = "a supervised process per GPU group"
+
+
 class EngineConfig(BaseModel):
     """Base of every engine's config: what of it affects content. `open()` loads the engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    placement: ClassVar[Placement] = Placement.PROCESS_PER_GPU_GROUP
 
     kind: str
 

@@ -1,0 +1,237 @@
+"""What a user fills in: the inputs Prefect shows as forms, and YAML plans are read into.
+
+Cross-field rules raise here with one clear line, since Prefect's form does not run them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from models.engines import EngineConfig, engine_config, engine_kinds
+from models.gates.report import ReportRules
+from models.sampling.rules import SamplingRules
+from models.sampling.samples import PatientMix
+
+PlanT = TypeVar("PlanT", bound=BaseModel)
+
+BUILT_IN_ENTITIES = "built-in"
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+        description="Lower case letters, digits, - and _; at most 64 characters.",
+    ),
+]
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _engine_schema(seam: str) -> dict[str, Any]:
+    """The form of an engine: one alternative per registered kind."""
+    forms = []
+    for kind in engine_kinds(seam):
+        schema = type(engine_config(seam, {"kind": kind})).model_json_schema()
+        forms.append(schema | {"title": kind})
+    return {"oneOf": forms, "type": "object"}
+
+
+def _engine(seam: str) -> Any:
+    return Annotated[
+        SerializeAsAny[EngineConfig],
+        BeforeValidator(lambda settings: engine_config(seam, settings)),
+        WithJsonSchema(_engine_schema(seam)),
+    ]
+
+
+WriterConfig = _engine("writers")
+TaggerConfig = _engine("taggers")
+PainterConfig = _engine("painters")
+ImageGateConfig = _engine("image_gates")
+
+
+class AcceptedTarget(_Plan):
+    """Stop at a number of accepted pairs."""
+
+    accepted: int = Field(ge=1, le=100_000_000, description="Pairs wanted in the release.")
+    reserve: int = Field(
+        ge=0, le=100_000_000, description="More candidates, used only while accepted pairs lack."
+    )
+
+    @property
+    def num_candidates(self) -> int:
+        """All candidates, reserves included."""
+        return self.accepted + self.reserve
+
+    @property
+    def num_accepted(self) -> int | None:
+        """The number wanted."""
+        return self.accepted
+
+
+class AllTarget(_Plan):
+    """Release whatever is accepted of a number of candidates."""
+
+    all: int = Field(
+        ge=1, le=100_000_000, description="Candidates; every accepted one is released."
+    )
+
+    @property
+    def num_candidates(self) -> int:
+        """All candidates."""
+        return self.all
+
+    @property
+    def num_accepted(self) -> None:
+        """No number is wanted."""
+        return None
+
+
+class SplitShares(_Plan):
+    """Shares of samples per split, by hash of the sample id."""
+
+    train: float = Field(0.9, ge=0, le=1, description="Share of samples to train on.")
+    validation: float = Field(
+        0.1, ge=0, le=1, description="Share to choose thresholds and steps on."
+    )
+    test: float = Field(0.0, ge=0, le=1, description="Share never trained on.")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "SplitShares":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"splits must sum to 1, got {total:g}; lower or raise one of them")
+        return self
+
+
+class ImageRules(_Plan):
+    """How an image is asked for and what keeps it."""
+
+    prompt: Literal["impression", "findings", "both"] = Field(
+        "impression", description="Sections that condition the painter; study 1: the impression."
+    )
+    max_tries: int = Field(3, ge=1, le=20, description="Tries per image until the gates agree.")
+    gates: tuple[ImageGateConfig, ...] = Field(
+        default_factory=lambda: (engine_config("image_gates", {"kind": "technical"}),),
+        description="Gates every image passes, in order.",
+    )
+    near_duplicate_max_distance: int | None = Field(
+        4,
+        ge=0,
+        le=64,
+        description="Differing bits, of 256, up to which two images count as the same; "
+        "compared in index order. None: not compared.",
+    )
+
+
+class ExecutionPlan(_Plan):
+    """Where and how the work runs; no part of a dataset's identity."""
+
+    shard_units: int = Field(64, ge=1, le=100_000, description="Units one flow run handles.")
+    units_in_flight: int = Field(4, ge=1, le=256, description="Units a shard works on at once.")
+    unit_retries: int = Field(2, ge=0, le=10, description="Retries of a failed unit.")
+    retry_delay_seconds: float = Field(1.0, ge=0, le=3600, description="Before the first retry.")
+    unit_timeout_seconds: float = Field(
+        3600, gt=0, le=86_400, description="Longest one unit may take."
+    )
+    batch_timeout_seconds: float = Field(
+        600,
+        gt=0,
+        le=86_400,
+        description="Longest one engine batch may take before it is called hung.",
+    )
+    max_batch_size: int | None = Field(
+        None, ge=1, le=4096, description="Upper bound on an engine batch; None: the engine's own."
+    )
+    num_processes: int | None = Field(
+        None, ge=1, le=256, description="Engines side by side; None: what the engine asks for."
+    )
+
+
+class DatasetPlan(_Plan):
+    """A dataset to make: what is drawn, who writes and paints, and what is accepted."""
+
+    name: Name
+    description: str = Field("", max_length=2000, description="For people; no part of identity.")
+    target: AcceptedTarget | AllTarget
+    seed: int = Field(0, ge=0, lt=2**63, description="Everything random derives from it.")
+    unit_size: int = Field(
+        32,
+        ge=1,
+        le=4096,
+        description="Samples per unit: the batch that fails and is retried whole.",
+    )
+    entities: str = Field(
+        BUILT_IN_ENTITIES,
+        description="Where entities are drawn from: built-in, or the name of an ingested corpus.",
+    )
+    sampling: SamplingRules = Field(default_factory=SamplingRules)
+    patients: PatientMix = Field(default_factory=PatientMix)
+    splits: SplitShares = Field(default_factory=SplitShares)
+    writer: WriterConfig
+    tagger: TaggerConfig = Field(
+        default_factory=lambda: engine_config("taggers", {"kind": "lexicon"})
+    )
+    report_rules: ReportRules = Field(default_factory=ReportRules)
+    painter: PainterConfig
+    image_rules: ImageRules = Field(default_factory=ImageRules)
+    execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
+
+    def content(self) -> dict[str, Any]:
+        """What of the plan affects the samples, as JSON values."""
+        return self.model_dump(mode="json", exclude={"name", "description", "execution"})
+
+    def engines(self) -> dict[str, EngineConfig]:
+        """Every engine the plan names, by its place in the plan."""
+        gates = {f"image_rules.gates.{i}": g for i, g in enumerate(self.image_rules.gates)}
+        return {"writer": self.writer, "tagger": self.tagger, "painter": self.painter} | gates
+
+
+def load_plan(path: Path, plan_type: type[PlanT]) -> PlanT:
+    """Read a YAML plan.
+
+    Raises:
+        ValueError: One line: the file, the field, what was expected and what came.
+    """
+    if not path.is_file():
+        raise ValueError(f"plan must be a YAML file, got {str(path)!r}, which does not exist")
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    return parse_plan(settings, plan_type, source=str(path))
+
+
+def parse_plan(settings: Any, plan_type: type[PlanT], source: str) -> PlanT:
+    """Validate settings; see `load_plan`."""
+    try:
+        return plan_type.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError(f"{source}: {_one_line(error)}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    return "; ".join(_problem(dict(problem)) for problem in error.errors(include_url=False))
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "plan"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: no such field; remove it or correct its name"
+    if problem["type"] == "missing":
+        return f"{field}: required, but absent"
+    return f"{field}: {message}, got {problem['input']!r}"

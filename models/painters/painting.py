@@ -1,0 +1,174 @@
+"""The paint stage's station and its algorithm: paint, check, encode, try again (steps 5 and 6)."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from models.engines import (
+    EngineConfig,
+    ImageGate,
+    PaintedImage,
+    PaintRequest,
+    Placement,
+    ReportPainter,
+)
+from models.images import encode_png, signature, to_uint8
+from models.settling import (
+    Attempt,
+    Seeds,
+    outcome_of,
+    provenance,
+    quarantine_provenance,
+    run_tries,
+)
+from storage.errors import EngineFailed
+from storage.records import (
+    FindingMask,
+    ImageRow,
+    Outcome,
+    RejectionReason,
+    Report,
+    ReportRow,
+    Verdict,
+)
+
+Prompts = Callable[[Report], str]  # what of a report conditions the painter
+
+
+@dataclass(frozen=True, slots=True)
+class PaintOutcome:
+    """One judged try at an image, encoded as it will be stored."""
+
+    png: bytes
+    sha256: str
+    width_px: int
+    height_px: int
+    signature: str
+    masks: tuple[FindingMask, ...]
+    verdict: Verdict
+    engine_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaintStationConfig:
+    """A painter and the gates that look at every image, in order."""
+
+    painter: EngineConfig
+    gates: tuple[EngineConfig, ...]
+
+    @property
+    def placement(self) -> Placement:
+        """The painter's."""
+        return self.painter.placement
+
+    def open(self) -> "PaintStation":
+        """Load painter and gates."""
+        return PaintStation(self.painter.open(), [gate.open() for gate in self.gates])
+
+
+class PaintStation:
+    """Paint, check, encode (study 1, steps 5 and 6)."""
+
+    def __init__(self, painter: ReportPainter, gates: Sequence[ImageGate]) -> None:
+        self.info = painter.info
+        self.max_batch_size = painter.max_batch_size
+        self._painter = painter
+        self._gates = gates
+
+    def run(self, requests: Sequence[PaintRequest]) -> list[PaintOutcome]:
+        """One judged, encoded image per request, in order."""
+        images = self._painter.paint(requests)
+        assert len(images) == len(requests), f"{self.info.kind} lost an image"
+        return [self._judge(*pair) for pair in zip(requests, images, strict=True)]
+
+    def _judge(self, request: PaintRequest, image: PaintedImage) -> PaintOutcome:
+        verdicts = [gate.check(request, image) for gate in self._gates]
+        pixels_HW = to_uint8(image.pixels_HW)
+        png = encode_png(pixels_HW, request.sample_id)
+        height, width = pixels_HW.shape
+        return PaintOutcome(
+            png=png,
+            sha256=hashlib.sha256(png).hexdigest(),
+            width_px=width,
+            height_px=height,
+            signature=signature(pixels_HW),
+            masks=image.masks,
+            verdict=Verdict(
+                reason=next((v.reason for v in verdicts if not v.passed), None),
+                scores=tuple(score for verdict in verdicts for score in verdict.scores),
+            ),
+            engine_seconds=image.engine_seconds,
+        )
+
+    def close(self) -> None:
+        """Close the painter."""
+        self._painter.close()
+
+
+def paint_reports(
+    written: Sequence[ReportRow],
+    submit: "Callable[[PaintRequest], Future[PaintOutcome]]",
+    seeds: Seeds,
+    prompt_of: Prompts,
+    max_tries: int,
+    attempt: Attempt,
+) -> list[ImageRow]:
+    """Paint an image for every accepted report and put it to the image gates (steps 5 and 6)."""
+
+    def submit_try(row: ReportRow, number: int) -> "Future[PaintOutcome]":
+        sample, report = row.sample, _report(row)
+        return submit(
+            PaintRequest(
+                sample_id=sample.sample_id,
+                seed=seeds(sample.sample_id, number),
+                prompt=prompt_of(report),
+                report=report,
+                entities=sample.entities,
+                view=sample.view,
+                sex=sample.sex,
+                age_years=sample.age_years,
+            )
+        )
+
+    tried = run_tries(written, submit_try, max_tries)
+    return [
+        ImageRow(
+            written=row,
+            outcome=outcome_of(result.outcome.verdict),
+            reason=result.outcome.verdict.reason,
+            png=result.outcome.png,
+            sha256=result.outcome.sha256,
+            width_px=result.outcome.width_px,
+            height_px=result.outcome.height_px,
+            signature=result.outcome.signature,
+            masks=result.outcome.masks,
+            scores=result.outcome.verdict.scores,
+            provenance=provenance(attempt, row.sample, seeds, result, prompt_of(_report(row))),
+        )
+        for row, result in zip(written, tried, strict=True)
+    ]
+
+
+def quarantined_image(
+    row: ReportRow, error: EngineFailed, seeds: Seeds, attempt: Attempt
+) -> ImageRow:
+    """The row of a sample whose image no engine call survives."""
+    return ImageRow(
+        written=row,
+        outcome=Outcome.QUARANTINED,
+        reason=RejectionReason.ENGINE_FAILED,
+        png=None,
+        sha256="",
+        width_px=0,
+        height_px=0,
+        signature="",
+        masks=(),
+        scores=(),
+        provenance=quarantine_provenance(row.sample, error, seeds, attempt),
+    )
+
+
+def _report(row: ReportRow) -> Report:
+    assert row.report is not None, f"sample {row.sample.index} was accepted without a report"
+    return row.report

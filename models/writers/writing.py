@@ -1,0 +1,149 @@
+"""The write stage's station and its algorithm: write, tag, check, try again (study 1, step 4)."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from models.engines import (
+    EngineConfig,
+    EntityTagger,
+    Placement,
+    ReportWriter,
+    WriteRequest,
+    WrittenReport,
+)
+from models.gates.report import ReportRules, check_report
+from models.settling import (
+    Attempt,
+    Seeds,
+    outcome_of,
+    provenance,
+    quarantine_provenance,
+    run_tries,
+)
+from storage.errors import EngineFailed
+from storage.records import Entity, Outcome, RejectionReason, Report, ReportRow, Sample, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """One judged try at a report."""
+
+    report: Report
+    entities_found: tuple[Entity, ...]
+    verdict: Verdict
+    prompt: str
+    engine_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStationConfig:
+    """A writer, the tagger that reads what it wrote, and the report gate's rules."""
+
+    writer: EngineConfig
+    tagger: EngineConfig
+    rules: ReportRules
+
+    @property
+    def placement(self) -> Placement:
+        """The writer's."""
+        return self.writer.placement
+
+    def open(self) -> "WriteStation":
+        """Load writer and tagger."""
+        return WriteStation(self.writer.open(), self.tagger.open(), self.rules)
+
+
+class WriteStation:
+    """Write, tag, check (study 1, step 4)."""
+
+    def __init__(self, writer: ReportWriter, tagger: EntityTagger, rules: ReportRules) -> None:
+        self.info = writer.info
+        self.max_batch_size = writer.max_batch_size
+        self._writer = writer
+        self._tagger = tagger
+        self._rules = rules
+
+    def run(self, requests: Sequence[WriteRequest]) -> list[WriteOutcome]:
+        """One judged report per request, in order."""
+        written = self._writer.write(requests)
+        assert len(written) == len(requests), f"{self.info.kind} lost a report"
+        findings = self._tagger.tag([answer.report.findings for answer in written])
+        impressions = self._tagger.tag([answer.report.impression for answer in written])
+        return [
+            self._judge(*parts)
+            for parts in zip(requests, written, findings, impressions, strict=True)
+        ]
+
+    def _judge(
+        self,
+        request: WriteRequest,
+        written: WrittenReport,
+        in_findings: tuple[Entity, ...],
+        in_impression: tuple[Entity, ...],
+    ) -> WriteOutcome:
+        verdict = check_report(
+            request.entities, written.report, in_findings, in_impression, self._rules
+        )
+        return WriteOutcome(
+            report=written.report,
+            entities_found=in_findings,
+            verdict=verdict,
+            prompt=written.prompt,
+            engine_seconds=written.engine_seconds,
+        )
+
+    def close(self) -> None:
+        """Close the writer."""
+        self._writer.close()
+
+
+def write_samples(
+    samples: Sequence[Sample],
+    submit: "Callable[[WriteRequest], Future[WriteOutcome]]",
+    seeds: Seeds,
+    max_tries: int,
+    attempt: Attempt,
+) -> list[ReportRow]:
+    """Write a report for every sample and put it to the report gate (study 1, step 4)."""
+
+    def submit_try(sample: Sample, number: int) -> "Future[WriteOutcome]":
+        return submit(
+            WriteRequest(
+                sample_id=sample.sample_id,
+                seed=seeds(sample.sample_id, number),
+                entities=sample.entities,
+                view=sample.view,
+                sex=sample.sex,
+                age_years=sample.age_years,
+            )
+        )
+
+    tried = run_tries(samples, submit_try, max_tries)
+    return [
+        ReportRow(
+            sample=sample,
+            outcome=outcome_of(result.outcome.verdict),
+            reason=result.outcome.verdict.reason,
+            report=result.outcome.report,
+            entities_found=result.outcome.entities_found,
+            scores=result.outcome.verdict.scores,
+            provenance=provenance(attempt, sample, seeds, result, result.outcome.prompt),
+        )
+        for sample, result in zip(samples, tried, strict=True)
+    ]
+
+
+def quarantined_report(
+    sample: Sample, error: EngineFailed, seeds: Seeds, attempt: Attempt
+) -> ReportRow:
+    """The row of a sample whose report no engine call survives: settled, shown, never dropped."""
+    return ReportRow(
+        sample=sample,
+        outcome=Outcome.QUARANTINED,
+        reason=RejectionReason.ENGINE_FAILED,
+        report=None,
+        entities_found=(),
+        scores=(),
+        provenance=quarantine_provenance(sample, error, seeds, attempt),
+    )
