@@ -3,6 +3,7 @@
 Cross-field rules raise here with one clear line, since Prefect's form does not run them.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,14 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from models.engines import EngineConfig, engine_config, engine_kinds
+from models.downstream.zero_shot import ZeroShotConfig
+from models.engines import EngineConfig, engine_config, engine_form
 from models.gates.report import ReportRules
+from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
-from models.sampling.samples import PatientMix
+from models.vlp.configs import PretrainingConfig
+from storage.records import Split
 
 PlanT = TypeVar("PlanT", bound=BaseModel)
-
-BUILT_IN_ENTITIES = "built-in"
 
 Name = Annotated[
     str,
@@ -40,27 +42,49 @@ class _Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _engine_schema(seam: str) -> dict[str, Any]:
-    """The form of an engine: one alternative per registered kind."""
-    forms = []
-    for kind in engine_kinds(seam):
-        schema = type(engine_config(seam, {"kind": kind})).model_json_schema()
-        forms.append(schema | {"title": kind})
-    return {"oneOf": forms, "type": "object"}
+WriterConfig = Annotated[
+    SerializeAsAny[EngineConfig],
+    BeforeValidator(partial(engine_config, "writers")),
+    WithJsonSchema(engine_form("writers")),
+]
+TaggerConfig = Annotated[
+    SerializeAsAny[EngineConfig],
+    BeforeValidator(partial(engine_config, "taggers")),
+    WithJsonSchema(engine_form("taggers")),
+]
+PainterConfig = Annotated[
+    SerializeAsAny[EngineConfig],
+    BeforeValidator(partial(engine_config, "painters")),
+    WithJsonSchema(engine_form("painters")),
+]
+ImageGateConfig = Annotated[
+    SerializeAsAny[EngineConfig],
+    BeforeValidator(partial(engine_config, "image_gates")),
+    WithJsonSchema(engine_form("image_gates")),
+]
 
 
-def _engine(seam: str) -> Any:
-    return Annotated[
-        SerializeAsAny[EngineConfig],
-        BeforeValidator(lambda settings: engine_config(seam, settings)),
-        WithJsonSchema(_engine_schema(seam)),
-    ]
+class BuiltInEntities(_Plan):
+    """The project's own vocabulary, each clinical concept as present and as denied."""
+
+    kind: Literal["built-in"] = "built-in"
+    num_clinical: int | None = Field(
+        None, ge=1, description="Clinical concepts to take, the 14 findings first. None: all."
+    )
+    num_anatomy: int | None = Field(None, ge=1, description="Anatomy terms to take. None: all.")
+    finding_weight: float = Field(
+        1.0, gt=0, le=100, description="How often one of the 14 is drawn, relative to the others."
+    )
 
 
-WriterConfig = _engine("writers")
-TaggerConfig = _engine("taggers")
-PainterConfig = _engine("painters")
-ImageGateConfig = _engine("image_gates")
+class CorpusEntities(_Plan):
+    """The entity table of an ingested corpus."""
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: Name
+
+
+EntitySource = Annotated[BuiltInEntities | CorpusEntities, Field(discriminator="kind")]
 
 
 class AcceptedTarget(_Plan):
@@ -174,9 +198,8 @@ class DatasetPlan(_Plan):
         le=4096,
         description="Samples per unit: the batch that fails and is retried whole.",
     )
-    entities: str = Field(
-        BUILT_IN_ENTITIES,
-        description="Where entities are drawn from: built-in, or the name of an ingested corpus.",
+    entities: EntitySource = Field(
+        default_factory=BuiltInEntities, description="Where entities are drawn from."
     )
     sampling: SamplingRules = Field(default_factory=SamplingRules)
     patients: PatientMix = Field(default_factory=PatientMix)
@@ -198,6 +221,48 @@ class DatasetPlan(_Plan):
         """Every engine the plan names, by its place in the plan."""
         gates = {f"image_rules.gates.{i}": g for i, g in enumerate(self.image_rules.gates)}
         return {"writer": self.writer, "tagger": self.tagger, "painter": self.painter} | gates
+
+
+class PretrainPlan(_Plan):
+    """A model to train on a release."""
+
+    name: Name
+    dataset: Name
+    release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
+    model: PretrainingConfig = Field(default_factory=PretrainingConfig)
+
+
+class PhantomSet(_Plan):
+    """Images painted for evaluation alone, by a painter that places findings by entity."""
+
+    kind: Literal["phantoms"] = "phantoms"
+    name: Name = "phantoms"
+    num_images: int = Field(400, ge=20, le=1_000_000, description="Images to paint.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Of the requests; never a dataset's.")
+    painter: PainterConfig = Field(
+        default_factory=lambda: engine_config("painters", {"kind": "phantom"}),
+        validate_default=True,
+    )
+
+
+class CorpusSet(_Plan):
+    """Real images of an ingested corpus, with its labels."""
+
+    kind: Literal["corpus"] = "corpus"
+    name: Name
+    corpus: Name
+    split: Split | None = Field(None, description="Split to evaluate on; None: every image.")
+
+
+EvaluationSet = Annotated[PhantomSet | CorpusSet, Field(discriminator="kind")]
+
+
+class EvaluatePlan(_Plan):
+    """What to measure a trained model on."""
+
+    run: Name = Field(description="Name of the model run to evaluate.")
+    sets: tuple[EvaluationSet, ...] = Field(min_length=1, description="Sets to evaluate on.")
+    zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
 
 
 def load_plan(path: Path, plan_type: type[PlanT]) -> PlanT:

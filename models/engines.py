@@ -9,16 +9,14 @@ Configs live in light modules; `open()` imports what is heavy.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from models.registry import registered_class, registered_config, registered_kinds
 from storage.records import Entity, FindingMask, Report, Sex, Verdict, View
-
-ENTRY_POINT_PREFIX = "cxr_factory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +164,7 @@ class EngineConfig(BaseModel):
         raise NotImplementedError(f"{type(self).__name__} must define open()")
 
 
-def engine_kinds(seam: str) -> list[str]:
-    """Kinds registered for a seam ("writers", "painters", "taggers", "image_gates"), sorted."""
-    return sorted({point.name for point in entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}")})
-
-
-def engine_config(seam: str, settings: EngineConfig | dict[str, Any]) -> EngineConfig:
+def engine_config(seam: str, settings: Any) -> EngineConfig:
     """Validate an engine's settings with the config class its kind registered.
 
     Args:
@@ -181,24 +174,11 @@ def engine_config(seam: str, settings: EngineConfig | dict[str, Any]) -> EngineC
     Raises:
         ValueError: If the kind is unknown or two packages claim it; names what is registered.
     """
-    if isinstance(settings, EngineConfig):
-        return settings
-    kind = settings.get("kind")
-    points = entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}", name=str(kind))
-    if not points:
-        known = ", ".join(engine_kinds(seam)) or "none; is cxr-factory installed?"
-        raise ValueError(
-            f"{seam}: kind must be one of {known}; got {kind!r}; "
-            "install the package that brings it or name another"
-        )
-    owners = {point.value for point in points}
-    if len(owners) > 1:
-        raise ValueError(
-            f"{seam}: kind {kind!r} is claimed by {' and '.join(sorted(owners))}; uninstall one"
-        )
-    config_class = next(iter(points)).load()
-    if not (isinstance(config_class, type) and issubclass(config_class, EngineConfig)):
-        raise ValueError(
-            f"{seam}: kind {kind!r} must register an EngineConfig class; got {config_class!r}"
-        )
-    return config_class.model_validate(settings)
+    return registered_config(seam, settings, EngineConfig)
+
+
+def engine_form(seam: str) -> dict[str, Any]:
+    """JSON schema of a seam's engines, for a form: one alternative per registered kind."""
+    classes = {kind: registered_class(seam, kind, EngineConfig) for kind in registered_kinds(seam)}
+    forms = [cls.model_json_schema() | {"title": kind} for kind, cls in classes.items()]
+    return {"type": "object", "oneOf": forms}

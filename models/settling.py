@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
-from models.engines import EngineInfo
 from storage.errors import EngineFailed
 from storage.records import Outcome, Provenance, Sample, Verdict
 
@@ -35,7 +34,8 @@ class Attempt:
     """One execution of a unit: goes into provenance, never into identity."""
 
     id: str
-    engine: EngineInfo
+    engine: str
+    engine_revision: str
     settings: str
     flow_run_id: str
     task_run_id: str
@@ -74,7 +74,8 @@ def run_tries(
     in_flight = {submit(item, 1): (position, 1) for position, item in enumerate(items)}
     try:
         while in_flight:
-            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+            # wakes now and then, so that a time-out of the caller can interrupt it
+            done, _ = wait(in_flight, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in done:
                 position, number = in_flight.pop(future)
                 outcome = future.result()
@@ -130,8 +131,8 @@ def provenance(
 ) -> Provenance:
     """How the last try of a sample was made."""
     return Provenance(
-        engine=attempt.engine.kind,
-        engine_revision=attempt.engine.revision,
+        engine=attempt.engine,
+        engine_revision=attempt.engine_revision,
         attempt=attempt.id,
         seed=seeds(sample.sample_id, result.num_tries),
         tries=result.num_tries,
@@ -150,8 +151,8 @@ def quarantine_provenance(
 ) -> Provenance:
     """As of a first try; the engine's own words stand where the prompt would."""
     return Provenance(
-        engine=attempt.engine.kind,
-        engine_revision=attempt.engine.revision,
+        engine=attempt.engine,
+        engine_revision=attempt.engine_revision,
         attempt=attempt.id,
         seed=seeds(sample.sample_id, 1),
         tries=1,

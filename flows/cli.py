@@ -1,0 +1,214 @@
+"""The command `cxr-factory`. Errors are one clear line; exit status 0 only for success."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import click
+import typer
+
+app = typer.Typer(
+    name="cxr-factory",
+    help="Make, release and judge synthetic chest X-ray image-report pairs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Root = Annotated[str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+PlanFile = Annotated[Path, typer.Argument(help="A YAML plan.", show_default=False)]
+
+DEFAULT_ROOT = "./factory"
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(help="Show tracebacks and Prefect's own log.")] = False,
+) -> None:
+    os.environ["CXR_FACTORY_DEBUG"] = "1" if debug else ""
+    if not debug:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+@app.command()
+def demo(root: Root = DEFAULT_ROOT) -> None:
+    """The whole factory, small, on this machine, without downloads."""
+    from flows.demo import run_demo
+
+    run_demo(root)
+
+
+@app.command()
+def ingest(
+    kind: Annotated[Literal["openi", "nih"], typer.Argument(help="Layout of the source.")],
+    source: Annotated[Path, typer.Argument(help="File or folder as it was downloaded.")],
+    name: Annotated[str, typer.Option(help="Of the corpus.")],
+    root: Root = DEFAULT_ROOT,
+    restricted: Annotated[bool, typer.Option(help="Mark as credentialed data.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring real reports or images in, with the entities of the reports."""
+    from flows.ingest import ingest_corpus
+    from flows.progress import spinner
+
+    with spinner(f"ingest {name}"):
+        report = ingest_corpus(kind, str(source), name, root, restricted)
+    lines = [f"{name}: {report.num_rows} rows, {report.num_skipped} damaged members skipped"]
+    lines += [f"  skipped {entry.member}: {entry.reason}" for entry in report.skipped[:10]]
+    _show(asdict(report), "\n".join(lines), as_json)
+
+
+@app.command()
+def generate(
+    plan_file: PlanFile,
+    root: Root = DEFAULT_ROOT,
+    name: Annotated[str | None, typer.Option(help="Another dataset name than the plan's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a dataset, or go on where a run was cut off; ends with a release."""
+    from flows.generate import generate_dataset
+    from flows.plans import DatasetPlan, load_plan
+    from flows.progress import dataset_bars
+    from flows.work import open_work
+
+    plan = load_plan(plan_file, DatasetPlan)
+    plan = plan.model_copy(update={"name": name}) if name else plan
+    with dataset_bars(lambda: open_work(root, plan.name)):
+        generate_dataset(plan, root)
+    _report_dataset(root, plan.name, as_json)
+
+
+@app.command()
+def retry(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Run exactly the units that a dataset lacks, then release it."""
+    from flows.generate import retry_failed_units
+    from flows.progress import dataset_bars
+    from flows.work import open_work
+
+    open_work(root, dataset)
+    with dataset_bars(lambda: open_work(root, dataset)):
+        retry_failed_units(dataset, root)
+    _report_dataset(root, dataset, as_json)
+
+
+@app.command()
+def status(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """What a dataset has and lacks."""
+    from flows.status import dataset_status
+    from flows.summary import status_text
+    from flows.work import open_work
+
+    found = dataset_status(open_work(root, dataset))
+    _show(found.as_dict(), status_text(found), as_json)
+
+
+@app.command("make-again")
+def make_again_command(
+    dataset: str, sample_id: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False
+) -> None:
+    """Make one sample again; says identical, near or different."""
+    from flows.work import open_work
+    from models.painters.painting import PaintStationConfig
+    from models.writers.writing import WriteStationConfig
+    from tasks.make_again import Likeness, make_again
+
+    work = open_work(root, dataset)
+    plan = work.plan
+    write_station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
+    again = make_again(work.dataset, sample_id, write_station, PaintStationConfig(plan.painter, ()))
+    words = f"report {again.report}, image {again.image}"
+    if again.image is not Likeness.IDENTICAL:
+        words += f" ({again.grey_levels} grey levels, {again.signature_bits} bits apart)"
+    _show(asdict(again), f"{sample_id}: {words}", as_json)
+
+
+@app.command()
+def pretrain(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Train a vision-language model on a release."""
+    from flows.plans import PretrainPlan, load_plan
+    from flows.pretrain import pretrain as pretrain_flow
+    from flows.progress import training_bar
+    from flows.summary import training_text
+
+    plan = load_plan(plan_file, PretrainPlan)
+    with training_bar(root, plan):
+        run = pretrain_flow(plan, root)
+    _show(run.metrics, training_text(run.metrics), as_json)
+
+
+@app.command()
+def evaluate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Measure a trained model, zero-shot, with intervals."""
+    from flows.evaluation import evaluate as evaluate_flow
+    from flows.plans import EvaluatePlan, load_plan
+    from flows.progress import spinner
+    from flows.summary import zero_shot_text
+
+    plan = load_plan(plan_file, EvaluatePlan)
+    with spinner(f"evaluate {plan.run}"):
+        results = evaluate_flow(plan, root)
+    _show({"run": plan.run, "zero_shot": results}, zero_shot_text(results), as_json)
+
+
+@app.command()
+def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Check this machine, the installed versions and the store under a root."""
+    from flows.doctor import examine
+
+    checks = examine(root)
+    lines = [
+        f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found}" for check in checks
+    ]
+    _show({"checks": [asdict(check) for check in checks]}, "\n".join(lines), as_json)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+def _report_dataset(root: str, name: str, as_json: bool) -> None:
+    """Show what was made; a dataset short of its target is no success."""
+    from flows.status import dataset_status
+    from flows.summary import shortfall, status_text
+    from flows.work import open_work
+
+    found = dataset_status(open_work(root, name))
+    _show(found.as_dict(), status_text(found), as_json)
+    if short := shortfall(found):
+        _complain(short)
+        raise typer.Exit(1)
+
+
+def _show(value: dict[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(value, default=str) if as_json else text)
+
+
+def _complain(line: str) -> None:
+    typer.echo(f"cxr-factory: {line}", err=True)
+
+
+def _run(command: Callable[[], Any]) -> int:
+    """Run the command; every error is one line on standard error and a status that is not 0."""
+    try:
+        result = command()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; run the same command again to go on")
+        return 130
+    except Exception as error:
+        if os.environ.get("CXR_FACTORY_DEBUG"):
+            raise
+        _complain(" ".join(str(error).split()) or type(error).__name__)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the command."""
+    sys.exit(_run(lambda: app(standalone_mode=False)))

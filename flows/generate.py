@@ -1,0 +1,95 @@
+"""Make a dataset: plan, write, paint, publish, release. Read this file first."""
+
+from prefect import flow
+
+from flows.plans import DatasetPlan, ExecutionPlan
+from flows.shards import (
+    UNIT_RUNNER,
+    ShardSummary,
+    open_painting,
+    open_writing,
+    settle_units,
+    unpainted_units,
+    unwritten_units,
+)
+from flows.work import ShardRef, Work, lock_work, open_work
+from storage.busy import exclusive_run
+from storage.publication import PUBLISHED
+from storage.releases import Release
+from tasks.artifacts import show_acceptance, show_release
+from tasks.events import announce_release
+from tasks.planning import plan_samples
+from tasks.publishing import publish_rows, release_tables
+
+DEFAULT_ROOT = "./factory"
+
+
+@flow(name="generate-dataset", flow_run_name="generate {plan.name}")
+def generate_dataset(plan: DatasetPlan, root: str = DEFAULT_ROOT) -> Release:
+    """Make a balanced, verified set of image-report pairs (study 1).
+
+    Args:
+        plan: What to generate, with which engines, and what is accepted.
+        root: Folder or s3://bucket/prefix that holds the dataset.
+    """
+    return _generate(lock_work(plan, root))
+
+
+@flow(name="retry-failed-units", flow_run_name="retry {dataset}")
+def retry_failed_units(
+    dataset: str, root: str = DEFAULT_ROOT, execution: ExecutionPlan | None = None
+) -> Release:
+    """Run exactly the units that a dataset lacks, then publish and release it.
+
+    Args:
+        dataset: Name of a dataset whose plan is locked.
+        root: Folder or s3://bucket/prefix that holds it.
+        execution: How to run; the default when not given.
+    """
+    return _generate(open_work(root, dataset, execution))
+
+
+def _generate(work: Work) -> Release:
+    with exclusive_run(work.dataset.store, work.dataset.layout):
+        plan_samples(work.dataset, work.lineage(), work.drawing())
+        for shard in work.wanted_shards():  # reserves only while accepted pairs lack
+            write_report_shard(shard, return_state=True)
+            paint_image_shard(shard, return_state=True)
+        return publish_dataset(work.plan.name, work.root)
+
+
+@flow(
+    name="write-report-shard",
+    flow_run_name="write {shard.dataset} shard {shard.number}",
+    task_runner=UNIT_RUNNER,
+)
+def write_report_shard(shard: ShardRef) -> ShardSummary:
+    """Write a report for every sample, tag it, and keep it if it says what was asked (step 4)."""
+    with open_writing(shard) as work:
+        return settle_units(work, unwritten_units(shard), shard.execution)
+
+
+@flow(
+    name="paint-image-shard",
+    flow_run_name="paint {shard.dataset} shard {shard.number}",
+    task_runner=UNIT_RUNNER,
+)
+def paint_image_shard(shard: ShardRef) -> ShardSummary:
+    """Paint an image for every kept report, and keep it if the image gates agree (steps 5, 6)."""
+    with open_painting(shard) as work:
+        return settle_units(work, unpainted_units(shard), shard.execution)
+
+
+@flow(name="publish-dataset", flow_run_name="publish {dataset}")
+def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
+    """Move settled units into the Lance tables exactly once, and release them if none lacks."""
+    work = open_work(root, dataset)
+    selection = work.selection()
+    show_acceptance(work.plan.name, selection)
+    for table in PUBLISHED:
+        publish_rows(work.dataset, table, selection, work.lineage())
+    work.require_settled(selection)
+    release = release_tables(work.dataset, work.lineage(), work.plan.target.num_accepted, selection)
+    show_release(root, release)
+    announce_release(root, release)
+    return release

@@ -1,0 +1,126 @@
+"""Progress bars of a running dataset or training, drawn from what lies under the root.
+
+They read the ledger and the training log, so they show the same for work in this process,
+in a worker's, or on another host.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flows.plans import PretrainPlan
+from flows.work import SAMPLE_STAGES, Work
+from models.vlp.training_log import LOG_FILE
+from storage.errors import FactoryError
+from storage.json_files import parse_json
+from storage.layout import DatasetLayout, model_folder
+from storage.objects import open_store
+from storage.records import Stage
+from storage.releases import open_release
+from tasks.training import run_name
+
+REFRESH_SECONDS = 0.5
+
+console = Console(stderr=True)
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
+    """One bar a stage, in units, while the block runs."""
+    with _bars("units") as progress:
+        bars = {stage: progress.add_task(str(stage), total=None) for stage in SAMPLE_STAGES}
+        work: Work | None = None
+
+        def refresh() -> None:
+            nonlocal work
+            work = work or open_work()
+            num_units = len({*work.selection().wanted_units} | _settled(work, SAMPLE_STAGES[0]))
+            for stage, bar in bars.items():
+                progress.update(bar, completed=len(_settled(work, stage)), total=num_units)
+
+        with _every(REFRESH_SECONDS, refresh):
+            yield
+
+
+@contextmanager
+def training_bar(root: str, plan: PretrainPlan) -> Iterator[None]:
+    """A bar in optimiser steps, from the last line of a run's `log.jsonl` under a local root."""
+    store = open_store(root)
+    release = open_release(store, DatasetLayout(plan.dataset), plan.release)
+    log = Path(store.uri(f"{model_folder(run_name(plan.name, release))}/{LOG_FILE}"))
+    with _bars("steps") as progress:
+        bar = progress.add_task("pretrain", total=None)
+
+        def refresh() -> None:
+            if log.is_file() and (lines := log.read_bytes().splitlines()):
+                step = parse_json(lines[-1], str(log))
+                progress.update(
+                    bar,
+                    completed=step["step"],
+                    total=step["num_steps"],
+                    description=f"pretrain  loss {step['loss']:.3f}",
+                )
+
+        with _every(REFRESH_SECONDS, refresh):
+            yield
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[None]:
+    """For work without a count."""
+    with _bars("") as progress:
+        bar = progress.add_task(what, total=None)
+        yield
+        progress.update(bar, total=1, completed=1)
+
+
+def _bars(unit: str) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _settled(work: Work, stage: Stage) -> set[int]:
+    return work.dataset.ledger.settled_units(stage)
+
+
+@contextmanager
+def _every(seconds: float, refresh: Callable[[], None]) -> Iterator[None]:
+    """Call `refresh` now and then in a thread, and once more at the end."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        pause = seconds
+        while not ended.wait(pause):
+            began = time.monotonic()
+            _quietly(refresh)
+            pause = max(seconds, 10 * (time.monotonic() - began))  # at most a tenth of a core
+
+    thread = threading.Thread(target=loop, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _quietly(refresh)
+
+
+def _quietly(refresh: Callable[[], None]) -> None:
+    """A bar that cannot be drawn yet must not stop the work it shows."""
+    try:
+        refresh()
+    except (FactoryError, ValueError, OSError) as error:
+        logger.debug("progress not drawn: %s", error)

@@ -1,0 +1,127 @@
+"""What the shard flows do around a stage: open its engines, run the units that lack, sum up."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Semaphore
+from typing import Any
+
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.plans import ExecutionPlan
+from flows.work import ShardRef, open_work
+from models.painters.painting import PaintStationConfig
+from models.writers.writing import WriteStationConfig
+from storage.errors import EngineFailed
+from storage.ledger import LedgerRecord
+from storage.records import Stage
+from tasks.settle import UnitWork
+from tasks.shards import QueueSettings, open_paint_shard, open_write_shard
+from tasks.units import settle_unit
+
+# Bounded, since the default is not; threads start as units need them (see units_in_flight).
+UNIT_RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
+
+
+class ShardSummary(BaseModel):
+    """What a shard flow run did; small enough for Prefect to show."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_units: int = Field(description="Units settled in this run.")
+    num_accepted: int = Field(description="Samples that the stage kept.")
+    num_rejected: int = Field(description="Samples that the stage refused or quarantined.")
+    engine_seconds: float = Field(description="Engine time of the settled units, seconds.")
+
+
+@contextmanager
+def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
+    """The write stage of a shard, as the locked plan has it."""
+    work = open_work(shard.root, shard.dataset, shard.execution)
+    plan = work.plan
+    station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
+    with open_write_shard(work.dataset, shard.units, station, _queue_settings(shard)) as units:
+        yield units
+
+
+@contextmanager
+def open_painting(shard: ShardRef) -> Iterator[UnitWork]:
+    """The paint stage of a shard, as the locked plan has it."""
+    work = open_work(shard.root, shard.dataset, shard.execution)
+    rules = work.plan.image_rules
+    station = PaintStationConfig(work.plan.painter, rules.gates)
+    with open_paint_shard(
+        work.dataset, station, rules.prompt, rules.max_tries, _queue_settings(shard)
+    ) as units:
+        yield units
+
+
+def unwritten_units(shard: ShardRef) -> list[int]:
+    """Units of the shard without a record of the write stage."""
+    ledger = open_work(shard.root, shard.dataset).dataset.ledger
+    return sorted(set(shard.units) - ledger.settled_units(Stage.WRITE))
+
+
+def unpainted_units(shard: ShardRef) -> list[int]:
+    """Units of the shard that are written but without a record of the paint stage."""
+    ledger = open_work(shard.root, shard.dataset).dataset.ledger
+    written = set(shard.units) & ledger.settled_units(Stage.WRITE)
+    return sorted(written - ledger.settled_units(Stage.PAINT))
+
+
+def settle_units(work: UnitWork, units: Sequence[int], execution: ExecutionPlan) -> ShardSummary:
+    """Run units side by side; one that fails is retried, and the rest go on.
+
+    Raises:
+        EngineFailed: After all have ended, if some failed for good; names the first.
+    """
+    task = settle_unit.with_options(
+        retries=execution.unit_retries,
+        retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds),
+        retry_jitter_factor=0.5,
+        timeout_seconds=execution.unit_timeout_seconds,
+        tags=[work.stage],
+    )
+    free = Semaphore(execution.units_in_flight)
+    futures: list[PrefectFuture[LedgerRecord]] = []
+    for unit in units:
+        free.acquire()
+        future = task.submit(work, unit)
+        future.add_done_callback(lambda _: free.release())
+        futures.append(future)
+    results = [future.result(raise_on_failure=False) for future in futures]
+    return _summary(work.stage, units, results)
+
+
+def _summary(
+    stage: Stage, units: Sequence[int], results: Sequence[LedgerRecord | BaseException]
+) -> ShardSummary:
+    failed = [
+        (unit, result)
+        for unit, result in zip(units, results, strict=True)
+        if isinstance(result, BaseException)
+    ]
+    if failed:
+        unit, error = failed[0]
+        raise EngineFailed(
+            f"{stage}: {len(failed)} of {len(units)} units failed; unit {unit}: {error}"
+        ) from error
+    records = [result for result in results if isinstance(result, LedgerRecord)]
+    outcomes = [outcome for record in records for outcome in record.outcomes]
+    num_accepted = sum(outcome.reason is None for outcome in outcomes)
+    return ShardSummary(
+        num_units=len(records),
+        num_accepted=num_accepted,
+        num_rejected=len(outcomes) - num_accepted,
+        engine_seconds=sum(record.engine_seconds for record in records),
+    )
+
+
+def _queue_settings(shard: ShardRef) -> QueueSettings:
+    return QueueSettings(
+        num_processes=shard.execution.num_processes,
+        max_batch_size=shard.execution.max_batch_size,
+        batch_timeout_seconds=shard.execution.batch_timeout_seconds,
+    )

@@ -1,0 +1,75 @@
+"""Results as a few lines of text for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flows.status import DatasetStatus
+
+
+def status_text(status: DatasetStatus) -> str:
+    """A dataset in a few lines: accepted, rejected by reason, stages, release."""
+    wanted = "all" if status.target is None else status.target
+    lines = [
+        f"dataset {status.dataset}  (plan {status.fingerprint[:12]})",
+        f"  accepted     {status.accepted} of {wanted}",
+        f"  rejected     {_reasons(status.rejected)}",
+        f"  quarantined  {status.quarantined}",
+    ]
+    for stage, one in status.stages.items():
+        lines.append(
+            f"  {stage:<12} {one.done} units done, {one.failed} failed, {one.missing} missing; "
+            f"{one.samples_per_second:.1f} samples/s, {one.engine_seconds:.1f} engine seconds"
+        )
+    release = status.release
+    lines.append(f"  release      {release.release_id if release else 'none yet'}")
+    if status.engine_seconds_per_accepted is not None:
+        lines.append(f"  cost         {status.engine_seconds_per_accepted:.3f} engine s per pair")
+    return "\n".join(lines)
+
+
+def shortfall(status: DatasetStatus) -> str | None:
+    """Why a dataset fell short of its target, in one line; None when it did not."""
+    if status.complete:
+        return None
+    return (
+        f"{status.dataset}: expected {status.target} accepted pairs, got {status.accepted} after "
+        f"every candidate ({_reasons(status.rejected)}; {status.quarantined} quarantined); "
+        "raise the reserve or loosen a gate in a plan of another name"
+    )
+
+
+def training_text(metrics: Mapping[str, Any]) -> str:
+    """A training in one line."""
+    training = metrics["training"]
+    return (
+        f"run {metrics['run']} on {metrics['release']}: {training['steps']} steps, "
+        f"loss {training['loss']:.3f}, {training['seconds']:.0f} s"
+    )
+
+
+def zero_shot_text(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Zero-shot AUROC per set, macro first, then per finding."""
+    lines = []
+    for name, result in results.items():
+        lines.append(
+            f"zero-shot on {name} ({result['num_images']} images): macro AUROC "
+            f"{_score(result['macro_auroc'], result['ci95'])}"
+        )
+        lines += [
+            f"  {finding:<20} {_score(score['auroc'], score['ci95'], score['reason'])}"
+            for finding, score in result["per_finding"].items()
+        ]
+    return "\n".join(lines)
+
+
+def _score(value: float | None, interval: Any, reason: str | None = None) -> str:
+    if value is None:
+        return reason or "undefined"
+    low, high = interval
+    return f"{value:.3f}  (95 % {low:.3f} to {high:.3f})"
+
+
+def _reasons(rejected: Mapping[str, int]) -> str:
+    total = sum(rejected.values())
+    by_reason = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+    return f"{total}" + (f" ({by_reason})" if by_reason else "")

@@ -1,0 +1,69 @@
+"""What Prefect's UI shows of a dataset: acceptance, progress, and where the release lies."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from storage.records import NOT_FOR_CLINICAL_USE
+from storage.releases import Release
+from storage.selection import Selection
+
+
+def show_acceptance(dataset: str, selection: Selection) -> None:
+    """A table of what was accepted, and what was refused by reason."""
+    rows = [{"outcome": "accepted", "reason": "", "samples": selection.num_accepted}]
+    rows += [
+        {"outcome": "rejected", "reason": str(reason), "samples": count}
+        for reason, count in sorted(selection.rejected.items(), key=lambda item: -item[1])
+    ]
+    rows.append(
+        {"outcome": "quarantined", "reason": "engine failed", "samples": len(selection.quarantined)}
+    )
+    create_table_artifact(
+        table=rows,
+        key=f"{artifact_key(dataset)}-acceptance",
+        description=f"Acceptance of {dataset}: {selection.num_missing_units} units missing.",
+    )
+
+
+def show_release(root: str, release: Release) -> None:
+    """Where a release lies and what it holds."""
+    wanted = "all" if release.target is None else str(release.target)
+    state = "complete" if release.complete else f"short of its target of {wanted}"
+    versions = "\n".join(f"| {name} | {version} |" for name, version in release.versions.items())
+    create_markdown_artifact(
+        markdown=(
+            f"# {release.release_id}\n\n{NOT_FOR_CLINICAL_USE}\n\n"
+            f"{release.num_accepted} pairs, {state}.\n\n"
+            f"`{root}/datasets/{release.dataset}/pairs.lance` at version "
+            f"{release.versions['pairs']}\n\n| table | version |\n| --- | --- |\n{versions}\n"
+        ),
+        key=f"{artifact_key(release.dataset)}-release",
+        description=f"Release {release.number} of {release.dataset}.",
+    )
+
+
+def artifact_key(name: str) -> str:
+    """Prefect's artifact keys allow lower case letters, digits and dashes."""
+    return name.replace("_", "-")
+
+
+def show_zero_shot(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """AUROC per set and finding, with intervals; what is undefined says why."""
+    rows = [
+        {
+            "set": name,
+            "finding": finding,
+            "AUROC": score["auroc"],
+            "95 % interval": score["ci95"],
+            "positives": score["positives"],
+            "note": score["reason"] or "",
+        }
+        for name, result in results.items()
+        for finding, score in result["per_finding"].items()
+    ]
+    macro = "; ".join(f"{name}: macro {result['macro_auroc']}" for name, result in results.items())
+    create_table_artifact(
+        table=rows, key=f"{artifact_key(run)}-zero-shot", description=f"{run}: {macro}"
+    )

@@ -1,0 +1,100 @@
+"""The evaluate stage's task: a trained run and a labelled set in, zero-shot metrics out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models.downstream.heldout import heldout_phantoms
+from models.downstream.labelled_images import LabelledImages
+from models.downstream.zero_shot import ZeroShotConfig, evaluate_zero_shot
+from models.engine_queue import EngineQueue
+from models.engines import EngineConfig, EngineInfo, PaintedImage, PaintRequest
+from models.images import decode_png
+from models.painters.painting import PaintOutcome, PaintStationConfig
+from models.vocabulary.concepts import load_vocabulary
+from models.vocabulary.findings import Finding
+from storage.corpora import read_corpus
+from storage.errors import ObjectMissing
+from storage.folders import working_folder
+from storage.layout import model_folder
+from storage.objects import open_store
+from storage.records import Split
+from tasks.training import read_metrics, update_metrics
+
+
+@task(name="paint-phantom-set", cache_policy=NO_CACHE, persist_result=False)
+def paint_phantom_set(
+    name: str, painter: EngineConfig, num_images: int, seed: int
+) -> LabelledImages:
+    """Held-out images whose truth is known, painted by as many processes as the painter asks."""
+    with EngineQueue[PaintRequest, PaintOutcome](PaintStationConfig(painter, ())) as queue:
+        return heldout_phantoms(_QueuePainter(queue), num_images, seed, load_vocabulary(), name)
+
+
+@task(name="read-corpus-set", cache_policy=NO_CACHE, persist_result=False)
+def read_corpus_set(name: str, root: str, corpus: str, split: Split | None) -> LabelledImages:
+    """Real images with their labels; the bootstrap groups them by patient.
+
+    Raises:
+        ValueError: If there is no such corpus, or it has no images.
+    """
+    images = list(read_corpus(open_store(root), corpus).images(split))
+    labels = [[finding.value in image.labels for finding in Finding] for image in images]
+    return LabelledImages(
+        name=name,
+        images=[decode_png(image.image) for image in images],
+        labels_NF=np.array(labels, dtype=np.int8).reshape(len(images), len(Finding)),
+        groups=tuple(image.patient_id for image in images),
+        views=tuple(str(image.view or "unknown") for image in images),
+    )
+
+
+@task(name="evaluate-zero-shot", cache_policy=NO_CACHE, persist_result=False)
+def measure_zero_shot(
+    root: str, run: str, labelled: LabelledImages, config: ZeroShotConfig
+) -> dict[str, Any]:
+    """Zero-shot AUROC of a run on a set, written to the run's `metrics.json`.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+    """
+    from models.vlp.checkpoint import MODEL_FILE, load_model  # imports torch
+
+    store = open_store(root)
+    metrics = read_metrics(store, run)
+    if not metrics:
+        raise ObjectMissing(
+            f"no trained run {run!r} under {root}; run cxr-factory pretrain, or name another"
+        )
+    with working_folder(store, model_folder(run)) as folder:
+        result = evaluate_zero_shot(load_model(Path(folder) / MODEL_FILE), labelled, config)
+    measured = result.as_dict()
+    zero_shot = metrics.get("zero_shot", {}) | {labelled.name: measured}
+    update_metrics(store, run, {"zero_shot": zero_shot})
+    return measured
+
+
+class _QueuePainter:
+    """A painter over an engine queue: what is painted side by side comes back in order."""
+
+    info = EngineInfo("queue", "1", deterministic=True)
+    max_batch_size = 1_000_000  # the queue cuts its own batches
+
+    def __init__(self, queue: EngineQueue[PaintRequest, PaintOutcome]) -> None:
+        self._queue = queue
+
+    def paint(self, requests: Sequence[PaintRequest]) -> list[PaintedImage]:
+        """Answer every request, in order."""
+        futures = [self._queue.submit(request) for request in requests]
+        return [_painted(future.result()) for future in futures]
+
+    def close(self) -> None:
+        """The queue is its owner's to close."""
+
+
+def _painted(outcome: PaintOutcome) -> PaintedImage:
+    return PaintedImage(decode_png(outcome.png), outcome.masks, outcome.engine_seconds)

@@ -1,0 +1,80 @@
+"""The plan stage's task: entities of every candidate drawn, samples written once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models.sampling.curation import curate
+from models.sampling.entity_table import EntityTable, vocabulary_table
+from models.sampling.patients import PatientMix
+from models.sampling.rules import SamplingRules
+from models.sampling.sampler import draw
+from models.sampling.samples import plan_samples as samples_of
+from models.vocabulary.concepts import load_vocabulary
+from storage.corpora import Corpus
+from storage.dataset import Dataset
+from storage.identity import sample_id
+from storage.publisher import Published
+from storage.records import Sample
+from storage.samples import publish_samples
+from storage.table_schemas import Lineage
+from storage.units import Unit
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that decides what the candidates of a plan are asked to show."""
+
+    table: EntityTable
+    rules: SamplingRules
+    patients: PatientMix
+    split_shares: tuple[float, float, float]
+    seed: int
+    fingerprint: str
+    units: tuple[Unit, ...]
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """Every candidate, drawn when first asked for."""
+        num_candidates = self.units[-1].stop
+        unit_of = [unit.number for unit in self.units for _ in unit.indices]
+        return list(
+            samples_of(
+                draw(self.table, self.rules, num_candidates, self.seed, load_vocabulary()),
+                lambda index: sample_id(self.fingerprint, index),
+                unit_of.__getitem__,
+                self.patients,
+                self.split_shares,
+            )
+        )
+
+
+@task(name="plan-samples", cache_policy=NO_CACHE, persist_result=False)
+def plan_samples(dataset: Dataset, lineage: Lineage, drawing: Drawing) -> Published:
+    """Draw balanced entities for every candidate and write the samples (study 1, step 3).
+
+    A dataset whose samples are written draws nothing.
+
+    Raises:
+        ValueError: If the rules cannot be met over all candidates.
+    """
+    return publish_samples(dataset, lineage, drawing.units, lambda index: drawing.samples[index])
+
+
+def built_in_table(
+    num_clinical: int | None, num_anatomy: int | None, finding_weight: float
+) -> EntityTable:
+    """The vocabulary as an entity table; see `models.sampling.entity_table`."""
+    return vocabulary_table(
+        load_vocabulary(),
+        num_clinical=num_clinical,
+        num_anatomy=num_anatomy,
+        finding_weight=finding_weight,
+    )
+
+
+def corpus_table(corpus: Corpus) -> EntityTable:
+    """The entities of a corpus: duplicates merged, what fits no single-time report left out."""
+    return curate(EntityTable.from_counts(corpus.entity_counts()), load_vocabulary()).table

@@ -1,0 +1,37 @@
+"""The publish stage's tasks: one per table, then the release."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.dataset import Dataset
+from storage.layout import Table
+from storage.publication import publish_table
+from storage.publisher import Published
+from storage.releases import Release, create_release
+from storage.selection import Selection
+from storage.table_schemas import Lineage
+
+
+@task(
+    name="publish-rows",
+    task_run_name="publish {table}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=2,
+)
+def publish_rows(
+    dataset: Dataset, table: Table, selection: Selection, lineage: Lineage
+) -> Published:
+    """Move the final units that a table lacks into it, exactly once."""
+    return publish_table(dataset, table, selection, lineage)
+
+
+@task(name="release-tables", cache_policy=NO_CACHE, persist_result=False)
+def release_tables(
+    dataset: Dataset, lineage: Lineage, target: int | None, selection: Selection
+) -> Release:
+    """Name one version of every table; the same content gives the release that exists."""
+    return create_release(
+        dataset.store, dataset.layout, lineage, target=target, complete=selection.complete
+    )

@@ -1,0 +1,66 @@
+"""Opening a shard: its engines loaded once, its samples read once. Plain functions, no Prefect."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from models.engine_queue import EngineQueue
+from models.engines import PaintRequest, WriteRequest
+from models.painters.painting import PaintOutcome, PaintStationConfig
+from models.writers.writing import WriteOutcome, WriteStationConfig
+from storage.dataset import Dataset
+from storage.records import Report
+from storage.samples import read_samples
+from tasks.settle import PaintUnits, WriteUnits
+
+Sections = Literal["impression", "findings", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """How a shard's engines are driven; no part of identity. None: what the engine asks for."""
+
+    num_processes: int | None
+    max_batch_size: int | None
+    batch_timeout_seconds: float
+
+
+@contextmanager
+def open_write_shard(
+    dataset: Dataset, units: Sequence[int], station: WriteStationConfig, settings: QueueSettings
+) -> Iterator[WriteUnits]:
+    """The write stage of a shard, its writer loaded for as long as the context lasts."""
+    samples = read_samples(dataset, units)
+    queue: EngineQueue[WriteRequest, WriteOutcome] = EngineQueue(station, **asdict(settings))
+    with queue:
+        yield WriteUnits(dataset, queue, station.writer, station.rules.max_tries, samples)
+
+
+@contextmanager
+def open_paint_shard(
+    dataset: Dataset,
+    station: PaintStationConfig,
+    sections: Sections,
+    max_tries: int,
+    settings: QueueSettings,
+) -> Iterator[PaintUnits]:
+    """The paint stage of a shard, its painter and gates loaded for as long as it lasts."""
+    queue: EngineQueue[PaintRequest, PaintOutcome] = EngineQueue(station, **asdict(settings))
+    with queue:
+        yield PaintUnits(
+            dataset,
+            queue,
+            station.painter,
+            max_tries,
+            lambda report: prompt_of(report, sections),
+        )
+
+
+def prompt_of(report: Report, sections: Sections) -> str:
+    """What of a report conditions the painter; study 1 takes the impression alone."""
+    return {
+        "impression": report.impression,
+        "findings": report.findings,
+        "both": f"{report.findings} {report.impression}",
+    }[sections]

@@ -1,0 +1,93 @@
+"""The pretrain stage's task: a release in, a checkpoint and its metrics out."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models.vlp.configs import PretrainingConfig
+from storage.folders import working_folder
+from storage.json_files import parse_json
+from storage.layout import DatasetLayout, Table, model_folder
+from storage.objects import ObjectStore, open_store
+from storage.releases import Release, open_release
+from tasks.settle import code_version
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A model run under a root: what crosses Prefect instead of weights."""
+
+    root: str
+    run: str
+    dataset: str
+    release: int
+    metrics: dict[str, Any]
+
+
+def run_name(plan_name: str, release: Release) -> str:
+    """One name per plan and release, so that training twice on one release is one run."""
+    return f"{plan_name}-r{release.number}"
+
+
+@task(name="train-model", cache_policy=NO_CACHE, persist_result=False, retries=1)
+def train_model(
+    root: str, plan_name: str, dataset: str, release_number: int | None, config: PretrainingConfig
+) -> RunRef:
+    """Train on a release, or go on where a run was cut off; writes `metrics.json`.
+
+    Raises:
+        ObjectMissing: If there is no such release.
+        PlanMismatch: If a run of this name was made by another plan.
+    """
+    from models.vlp.checkpoint import TrainingProvenance  # imports torch
+    from models.vlp.data import PairSource
+    from models.vlp.trainer import pretrain
+
+    store, layout = open_store(root), DatasetLayout(dataset)
+    release = open_release(store, layout, release_number)
+    run = run_name(plan_name, release)
+    source = PairSource(
+        uri=store.uri(layout.table(Table.PAIRS)),
+        version=release.versions[Table.PAIRS],
+        storage_options=store.storage_options,
+    )
+    provenance = TrainingProvenance(
+        plan=config.model_dump_json(),
+        dataset=dataset,
+        release=release.release_id,
+        code_version=code_version(),
+    )
+    with working_folder(store, model_folder(run)) as folder:
+        result = pretrain(config, source, folder, provenance)
+    metrics = {
+        "run": run,
+        "release": release.release_id,
+        "restricted": release.restricted,
+        "provenance": asdict(provenance) | {"plan": config.model_dump(mode="json")},
+        "training": {
+            "steps": result.num_steps,
+            "loss": result.loss,
+            "seconds": round(result.seconds, 3),
+        },
+    }
+    merged = update_metrics(store, run, metrics)
+    return RunRef(root, run, dataset, release.number, merged)
+
+
+def update_metrics(store: ObjectStore, run: str, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Merge into the run's `metrics.json`; a stage replaces what it wrote before."""
+    merged = read_metrics(store, run) | metrics
+    data = json.dumps(merged, indent=2, sort_keys=True).encode()
+    store.put(f"{model_folder(run)}/{METRICS_FILE}", data)
+    return merged
+
+
+def read_metrics(store: ObjectStore, run: str) -> dict[str, Any]:
+    """What is known of a run; empty before its training ended."""
+    key = f"{model_folder(run)}/{METRICS_FILE}"
+    return parse_json(store.get(key), store.uri(key)) if store.exists(key) else {}
