@@ -1,0 +1,40 @@
+"""A Prefect server for the flow tests, and plans small enough for them."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.plans import DatasetPlan
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_server() -> Iterator[None]:
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def tiny_plan(**changes: Any) -> DatasetPlan:
+    """24 pairs of 64 px from 32 candidates, in units of 4."""
+    settings: dict[str, Any] = {
+        "name": "tiny",
+        "target": {"accepted": 24, "reserve": 8},
+        "seed": 3,
+        "unit_size": 4,
+        "entities": {"kind": "built-in", "num_clinical": 20, "num_anatomy": 16},
+        "sampling": {
+            "clinical_per_report": 3,
+            "anatomy_per_report": 2,
+            "max_uses": 32,
+            "max_present_per_report": 2,
+            "normal_share": 0.25,
+        },
+        "splits": {"train": 0.8, "validation": 0.2},
+        "writer": {"kind": "grammar"},
+        "painter": {"kind": "phantom", "image_size_px": 64},
+        "execution": {"shard_units": 4, "retry_delay_seconds": 0.0},
+    }
+    return DatasetPlan.model_validate(settings | changes)

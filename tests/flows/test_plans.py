@@ -1,0 +1,61 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.plans import DatasetPlan, load_plan, parse_plan
+from tests.flows.conftest import tiny_plan
+
+PLANS = sorted(Path("deployments/plans").glob("*.yaml"))
+
+
+def _settings(**changes: Any) -> dict[str, Any]:
+    return tiny_plan().model_dump(mode="json") | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"unit_sice": 4}, "unit_sice: no such field"),
+        ({"painter": {"kind": "watercolour"}}, "kind must be one of .*phantom.*'watercolour'"),
+        ({"painter": "phantom"}, "expected settings with a kind"),
+        ({"painter": {"kind": "phantom", "image_size_px": 100}}, "image_size_px.*100"),
+        ({"unit_size": 0}, "unit_size: .*greater than or equal to 1, got 0"),
+        ({"splits": {"train": 0.9, "validation": 0.9}}, "splits must sum to 1, got 1.8"),
+        ({"name": "Not A Name"}, "name: .*'Not A Name'"),
+    ],
+)
+def test_plan_bad_input_one_line_names_field_and_value(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError, match=line) as caught:
+        parse_plan(_settings(**changes), DatasetPlan, source="plan.yaml")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("plan.yaml: ")
+
+
+def test_plan_missing_file_says_so() -> None:
+    with pytest.raises(ValueError, match=r"no\.yaml.*does not exist"):
+        load_plan(Path("no.yaml"), DatasetPlan)
+
+
+def test_plan_survives_a_round_trip_through_json() -> None:
+    plan = tiny_plan()
+    assert DatasetPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_plan_content_leaves_out_name_and_execution() -> None:
+    plan = tiny_plan()
+    other = plan.model_copy(
+        update={
+            "name": "other",
+            "description": "words",
+            "execution": plan.execution.model_copy(update={"num_processes": 7}),
+        }
+    )
+    assert other.content() == plan.content()
+    assert plan.model_copy(update={"seed": 4}).content() != plan.content()
+
+
+def test_plan_form_lists_engines_of_every_seam() -> None:
+    properties = DatasetPlan.model_json_schema()["properties"]
+    assert [form["title"] for form in properties["painter"]["oneOf"]] == ["phantom"]
+    assert "description" in properties["unit_size"]
