@@ -18,7 +18,7 @@ from storage.errors import EngineFailed
 from storage.ledger import LedgerRecord
 from storage.records import Stage
 from tasks.settle import UnitWork
-from tasks.shards import QueueSettings, open_paint_shard, open_write_shard
+from tasks.shards import ShardSettings, open_paint_shard, open_write_shard
 from tasks.units import settle_unit
 
 # Bounded, since the default is not; threads start as units need them (see units_in_flight).
@@ -42,7 +42,7 @@ def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
     work = open_work(shard.root, shard.dataset, shard.execution)
     plan = work.plan
     station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
-    with open_write_shard(work.dataset, shard.units, station, _queue_settings(shard)) as units:
+    with open_write_shard(work.dataset, shard.units, station, _settings(shard)) as units:
         yield units
 
 
@@ -53,7 +53,7 @@ def open_painting(shard: ShardRef) -> Iterator[UnitWork]:
     rules = work.plan.image_rules
     station = PaintStationConfig(work.plan.painter, rules.gates)
     with open_paint_shard(
-        work.dataset, station, rules.prompt, rules.max_tries, _queue_settings(shard)
+        work.dataset, station, rules.prompt, rules.max_tries, _settings(shard)
     ) as units:
         yield units
 
@@ -81,7 +81,6 @@ def settle_units(work: UnitWork, units: Sequence[int], execution: ExecutionPlan)
         retries=execution.unit_retries,
         retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds),
         retry_jitter_factor=0.5,
-        timeout_seconds=execution.unit_timeout_seconds,
         tags=[work.stage],
     )
     free = Semaphore(execution.units_in_flight)
@@ -119,9 +118,10 @@ def _summary(
     )
 
 
-def _queue_settings(shard: ShardRef) -> QueueSettings:
-    return QueueSettings(
+def _settings(shard: ShardRef) -> ShardSettings:
+    return ShardSettings(
         num_processes=shard.execution.num_processes,
         max_batch_size=shard.execution.max_batch_size,
         batch_timeout_seconds=shard.execution.batch_timeout_seconds,
+        unit_timeout_seconds=shard.execution.unit_timeout_seconds,
     )

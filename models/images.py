@@ -76,7 +76,7 @@ def decode_mask(png: bytes) -> NDArray[np.bool_]:
 def png_text(png: bytes) -> dict[str, str]:
     """The text chunks of a PNG, by keyword."""
     with Image.open(io.BytesIO(png)) as image:
-        return {key: value for key, value in image.info.items() if isinstance(value, str)}
+        return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
 
 
 def signature(pixels_HW: NDArray[np.uint8] | NDArray[np.float32]) -> str:

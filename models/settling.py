@@ -3,6 +3,8 @@
 Plain functions over an engine queue's `submit`; nothing here knows where the queue's engine runs.
 """
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -55,6 +57,7 @@ def run_tries(
     items: Sequence[ItemT],
     submit: "Callable[[ItemT, int], Future[OutcomeT]]",
     max_tries: int,
+    timeout_seconds: float = math.inf,
 ) -> list[Tried[OutcomeT]]:
     """Try every item until its gate says yes or its tries are used up.
 
@@ -65,17 +68,25 @@ def run_tries(
         items: What to try, in the order of the result.
         submit: (item, try number from 1) -> future outcome.
         max_tries: At least 1.
+        timeout_seconds: Longest all of it may take.
 
     Raises:
-        EngineFailed: As soon as one try fails; the others are cancelled or their results dropped.
+        EngineFailed: As soon as one try fails, or in time-out; the others are cancelled or their
+            results dropped.
     """
+    deadline = time.monotonic() + timeout_seconds
     tried: list[Tried[OutcomeT] | None] = [None] * len(items)
     seconds = [0.0] * len(items)
     in_flight = {submit(item, 1): (position, 1) for position, item in enumerate(items)}
     try:
         while in_flight:
-            # wakes now and then, so that a time-out of the caller can interrupt it
-            done, _ = wait(in_flight, timeout=1.0, return_when=FIRST_COMPLETED)
+            left = deadline - time.monotonic()
+            limit = max(left, 0.0) if math.isfinite(left) else None
+            done, _ = wait(in_flight, timeout=limit, return_when=FIRST_COMPLETED)
+            if not done:
+                raise EngineFailed(
+                    f"{len(in_flight)} of {len(items)} samples not done in {timeout_seconds:g} s"
+                )
             for future in done:
                 position, number = in_flight.pop(future)
                 outcome = future.result()

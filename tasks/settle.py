@@ -59,12 +59,14 @@ class WriteUnits:
         queue: EngineQueue[WriteRequest, WriteOutcome],
         writer: EngineConfig,
         max_tries: int,
+        timeout_seconds: float,
         samples: Mapping[int, Sequence[Sample]],
     ) -> None:
         self._dataset = dataset
         self._queue = queue
         self._writer = writer
         self._max_tries = max_tries
+        self._timeout_seconds = timeout_seconds
         self._samples = samples
 
     def settle(self, unit: int, run: RunIds) -> LedgerRecord:
@@ -76,6 +78,7 @@ class WriteUnits:
                 submit=partial(self._queue.submit, group=group),
                 seeds=_seeds(Stage.WRITE),
                 max_tries=self._max_tries,
+                timeout_seconds=self._timeout_seconds,
                 attempt=attempt,
             )
             if not suspect:
@@ -97,12 +100,14 @@ class PaintUnits:
         queue: EngineQueue[PaintRequest, PaintOutcome],
         painter: EngineConfig,
         max_tries: int,
+        timeout_seconds: float,
         prompt_of: Prompts,
     ) -> None:
         self._dataset = dataset
         self._queue = queue
         self._painter = painter
         self._max_tries = max_tries
+        self._timeout_seconds = timeout_seconds
         self._prompt_of = prompt_of
 
     def settle(self, unit: int, run: RunIds) -> LedgerRecord:
@@ -116,6 +121,7 @@ class PaintUnits:
                 seeds=_seeds(Stage.PAINT),
                 prompt_of=self._prompt_of,
                 max_tries=self._max_tries,
+                timeout_seconds=self._timeout_seconds,
                 attempt=attempt,
             )
             if not suspect:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from models.engine_queue import EngineQueue
 from models.engines import PaintRequest, WriteRequest
 from models.painters.painting import PaintOutcome, PaintStationConfig
+from models.stations import StationConfig
 from models.writers.writing import WriteOutcome, WriteStationConfig
 from storage.dataset import Dataset
 from storage.records import Report
@@ -18,23 +19,31 @@ Sections = Literal["impression", "findings", "both"]
 
 
 @dataclass(frozen=True, slots=True)
-class QueueSettings:
+class ShardSettings:
     """How a shard's engines are driven; no part of identity. None: what the engine asks for."""
 
     num_processes: int | None
     max_batch_size: int | None
     batch_timeout_seconds: float
+    unit_timeout_seconds: float
 
 
 @contextmanager
 def open_write_shard(
-    dataset: Dataset, units: Sequence[int], station: WriteStationConfig, settings: QueueSettings
+    dataset: Dataset, units: Sequence[int], station: WriteStationConfig, settings: ShardSettings
 ) -> Iterator[WriteUnits]:
     """The write stage of a shard, its writer loaded for as long as the context lasts."""
     samples = read_samples(dataset, units)
-    queue: EngineQueue[WriteRequest, WriteOutcome] = EngineQueue(station, **asdict(settings))
-    with queue:
-        yield WriteUnits(dataset, queue, station.writer, station.rules.max_tries, samples)
+    queue: EngineQueue[WriteRequest, WriteOutcome]
+    with _queue(station, settings) as queue:
+        yield WriteUnits(
+            dataset,
+            queue,
+            station.writer,
+            station.rules.max_tries,
+            settings.unit_timeout_seconds,
+            samples,
+        )
 
 
 @contextmanager
@@ -43,16 +52,17 @@ def open_paint_shard(
     station: PaintStationConfig,
     sections: Sections,
     max_tries: int,
-    settings: QueueSettings,
+    settings: ShardSettings,
 ) -> Iterator[PaintUnits]:
     """The paint stage of a shard, its painter and gates loaded for as long as it lasts."""
-    queue: EngineQueue[PaintRequest, PaintOutcome] = EngineQueue(station, **asdict(settings))
-    with queue:
+    queue: EngineQueue[PaintRequest, PaintOutcome]
+    with _queue(station, settings) as queue:
         yield PaintUnits(
             dataset,
             queue,
             station.painter,
             max_tries,
+            settings.unit_timeout_seconds,
             lambda report: prompt_of(report, sections),
         )
 
@@ -64,3 +74,12 @@ def prompt_of(report: Report, sections: Sections) -> str:
         "findings": report.findings,
         "both": f"{report.findings} {report.impression}",
     }[sections]
+
+
+def _queue(station: StationConfig, settings: ShardSettings) -> EngineQueue[Any, Any]:
+    return EngineQueue(
+        station,
+        num_processes=settings.num_processes,
+        max_batch_size=settings.max_batch_size,
+        batch_timeout_seconds=settings.batch_timeout_seconds,
+    )

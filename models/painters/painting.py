@@ -112,6 +112,7 @@ def paint_reports(
     seeds: Seeds,
     prompt_of: Prompts,
     max_tries: int,
+    timeout_seconds: float,
     attempt: Attempt,
 ) -> list[ImageRow]:
     """Paint an image for every accepted report and put it to the image gates (steps 5 and 6)."""
@@ -131,7 +132,7 @@ def paint_reports(
             )
         )
 
-    tried = run_tries(written, submit_try, max_tries)
+    tried = run_tries(written, submit_try, max_tries, timeout_seconds)
     return [
         ImageRow(
             written=row,

@@ -103,6 +103,7 @@ def write_samples(
     submit: "Callable[[WriteRequest], Future[WriteOutcome]]",
     seeds: Seeds,
     max_tries: int,
+    timeout_seconds: float,
     attempt: Attempt,
 ) -> list[ReportRow]:
     """Write a report for every sample and put it to the report gate (study 1, step 4)."""
@@ -119,7 +120,7 @@ def write_samples(
             )
         )
 
-    tried = run_tries(samples, submit_try, max_tries)
+    tried = run_tries(samples, submit_try, max_tries, timeout_seconds)
     return [
         ReportRow(
             sample=sample,

@@ -48,6 +48,13 @@ def test_run_tries_engine_failure_is_raised_and_the_rest_cancelled() -> None:
     assert futures[1].cancelled()
 
 
+def test_run_tries_time_out_fails_and_cancels() -> None:
+    never: Future[Outcome] = Future()
+    with pytest.raises(EngineFailed, match=r"1 of 1 samples not done in 0\.05 s"):
+        run_tries([0], lambda item, _: never, max_tries=1, timeout_seconds=0.05)
+    assert never.cancelled()
+
+
 @given(st.integers(2, 300), st.data())
 def test_bisection_one_item_at_fault_is_found_within_the_bound(
     num: int, data: st.DataObject
