@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="cxr-factory",
@@ -91,7 +91,6 @@ def retry(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> N
     from flows.progress import dataset_bars
     from flows.work import open_work
 
-    open_work(root, dataset)
     with dataset_bars(lambda: open_work(root, dataset)):
         retry_failed_units(dataset, root)
     _report_dataset(root, dataset, as_json)
@@ -119,6 +118,7 @@ def make_again_command(
     from tasks.make_again import Likeness, make_again
 
     work = open_work(root, dataset)
+    work.require_engines()
     plan = work.plan
     write_station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
     again = make_again(work.dataset, sample_id, write_station, PaintStationConfig(plan.painter, ()))
@@ -195,10 +195,10 @@ def _run(command: Callable[[], Any]) -> int:
     """Run the command; every error is one line on standard error and a status that is not 0."""
     try:
         result = command()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as error:
+        _complain(f"{error.format_message().rstrip('.')}; see cxr-factory --help")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; run the same command again to go on")
         return 130
     except Exception as error:

@@ -46,7 +46,9 @@ def retry_failed_units(
         root: Folder or s3://bucket/prefix that holds it.
         execution: How to run; the default when not given.
     """
-    return _generate(open_work(root, dataset, execution))
+    work = open_work(root, dataset, execution)
+    work.require_engines()
+    return _generate(work)
 
 
 def _generate(work: Work) -> Release:

@@ -14,6 +14,7 @@ from flows.plans import ExecutionPlan
 from flows.work import ShardRef, open_work
 from models.painters.painting import PaintStationConfig
 from models.writers.writing import WriteStationConfig
+from storage.dataset import open_dataset
 from storage.errors import EngineFailed
 from storage.ledger import LedgerRecord
 from storage.records import Stage
@@ -40,6 +41,7 @@ class ShardSummary(BaseModel):
 def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
     """The write stage of a shard, as the locked plan has it."""
     work = open_work(shard.root, shard.dataset, shard.execution)
+    work.require_engines()
     plan = work.plan
     station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
     with open_write_shard(work.dataset, shard.units, station, _settings(shard)) as units:
@@ -50,6 +52,7 @@ def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
 def open_painting(shard: ShardRef) -> Iterator[UnitWork]:
     """The paint stage of a shard, as the locked plan has it."""
     work = open_work(shard.root, shard.dataset, shard.execution)
+    work.require_engines()
     rules = work.plan.image_rules
     station = PaintStationConfig(work.plan.painter, rules.gates)
     with open_paint_shard(
@@ -60,13 +63,13 @@ def open_painting(shard: ShardRef) -> Iterator[UnitWork]:
 
 def unwritten_units(shard: ShardRef) -> list[int]:
     """Units of the shard without a record of the write stage."""
-    ledger = open_work(shard.root, shard.dataset).dataset.ledger
+    ledger = open_dataset(shard.root, shard.dataset).ledger
     return sorted(set(shard.units) - ledger.settled_units(Stage.WRITE))
 
 
 def unpainted_units(shard: ShardRef) -> list[int]:
     """Units of the shard that are written but without a record of the paint stage."""
-    ledger = open_work(shard.root, shard.dataset).dataset.ledger
+    ledger = open_dataset(shard.root, shard.dataset).ledger
     written = set(shard.units) & ledger.settled_units(Stage.WRITE)
     return sorted(written - ledger.settled_units(Stage.PAINT))
 

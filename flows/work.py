@@ -12,7 +12,7 @@ from models.sampling.entity_table import EntityTable
 from models.sampling.feasibility import check_feasible
 from storage.corpora import read_corpus
 from storage.dataset import Dataset, open_dataset
-from storage.errors import EngineFailed, ObjectMissing
+from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
 from storage.identity import fingerprint
 from storage.objects import ObjectStore
 from storage.plan_lock import lock_plan, read_plan
@@ -45,7 +45,8 @@ class Work:
     plan: DatasetPlan
     fingerprint: str
     dataset: Dataset
-    restricted: bool = False
+    revisions: Mapping[str, str]
+    restricted: bool
 
     @property
     def units(self) -> list[Unit]:
@@ -98,6 +99,21 @@ class Work:
                     execution=self.plan.execution,
                 )
 
+    def require_engines(self) -> None:
+        """Refuse to go on with engines that are not those the plan is locked to.
+
+        Raises:
+            PlanMismatch: If an engine's revision changed since; names which.
+            EngineUnavailable: If an engine's model is missing.
+        """
+        for place, engine in self.plan.engines().items():
+            if (found := engine.revision()) != self.revisions[place]:
+                raise PlanMismatch(
+                    f"dataset {self.plan.name!r} is locked to {place} {engine.kind} of revision "
+                    f"{self.revisions[place]!r}, this installation has {found!r}; "
+                    "install that version, or make a dataset of another name"
+                )
+
     def require_settled(self, selection: Selection) -> None:
         """Refuse to release while units are missing.
 
@@ -136,7 +152,7 @@ def lock_work(plan: DatasetPlan, root: str) -> Work:
         "corpus": corpus,
     }
     named = lock_plan(dataset.store, dataset.layout, content)
-    return Work(root, plan, named, dataset, _is_restricted(content))
+    return Work(root, plan, named, dataset, revisions, _is_restricted(content))
 
 
 def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> Work:
@@ -155,7 +171,8 @@ def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> W
         ) from error
     settings = content["plan"] | {"name": name, "execution": execution or ExecutionPlan()}
     plan = parse_plan(settings, DatasetPlan, source=f"plan.lock.json of {name}")
-    return Work(root, plan, fingerprint(content), dataset, _is_restricted(content))
+    named, revisions = fingerprint(content), content["revisions"]
+    return Work(root, plan, named, dataset, revisions, _is_restricted(content))
 
 
 def _entity_table(

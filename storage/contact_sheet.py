@@ -1,8 +1,7 @@
 """A contact sheet: pairs side by side on one PNG, to be looked at before anything is trusted."""
 
 import io
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +13,6 @@ _TEXT_PX = 300
 _GAP_PX = 16
 _HEADER_PX = 48
 _LINE_PX = 14
-_TEXT_CHARS = 52
 _PAPER = "#f6f5f1"
 _INK = "#22262b"
 _QUIET = "#6b7280"
@@ -91,10 +89,24 @@ def _draw_pair(
 def _paragraph(draw: ImageDraw.ImageDraw, x: int, y: int, heading: str, text: str) -> int:
     draw.text((x, y), heading, fill=_QUIET, font=_font(10))
     y += _LINE_PX
-    for line in textwrap.wrap(text, _TEXT_CHARS):
+    for line in _lines(draw, text):
         draw.text((x, y), line, fill=_INK, font=_font(12))
         y += _LINE_PX
     return y + _LINE_PX // 2
+
+
+def _lines(draw: ImageDraw.ImageDraw, text: str) -> Iterator[str]:
+    """The text in lines no wider than a cell's column, unless one word is."""
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and draw.textlength(longer, font=_font(12)) > _TEXT_PX:
+            yield line
+            line = word
+        else:
+            line = longer
+    if line:
+        yield line
 
 
 def _draw_entities(
@@ -115,7 +127,7 @@ def _draw_entities(
 def _entity_words(entity: Entity) -> str:
     if entity.kind is EntityKind.ANATOMY:
         return entity.text
-    mark = {EntityStatus.PRESENT: "+", EntityStatus.ABSENT: "−", EntityStatus.UNCERTAIN: "?"}
+    mark = {EntityStatus.PRESENT: "+", EntityStatus.ABSENT: "no", EntityStatus.UNCERTAIN: "?"}
     severity = f"{entity.severity} " if entity.severity else ""
     place = f" · {entity.anatomy}" if entity.anatomy else ""
     return f"{mark[entity.status]} {severity}{entity.text}{place}"
