@@ -1,0 +1,263 @@
+"""Real data brought in: one Lance dataset per corpus, with its licence, splits and entity table.
+
+`storage/ingestion.py` writes them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from storage.errors import DamagedObject
+from storage.layout import corpus_table
+from storage.objects import ObjectStore
+from storage.readers.rows import Box, CorpusImage, CorpusReport, Skipped
+from storage.records import EntityKind, Split
+from storage.tables import lance_errors, open_lance, table_exists
+
+METADATA_KEY = b"cxr_factory.corpus"
+MAX_LISTED = 1000  # skipped members named in the corpus; all are counted
+READ_ROWS = 64  # images held at once while a corpus is read
+
+_ENTITY_SCHEMA = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest kept and what it passed over, with reasons.
+
+    Attributes:
+        num_rows: Rows of the corpus.
+        num_skipped: Members that gave no row, and places where the source is damaged.
+        skipped: The first `MAX_LISTED` of them.
+    """
+
+    num_rows: int
+    num_skipped: int
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusInfo:
+    """What a corpus says of itself.
+
+    Attributes:
+        collection: Whose patients these are ("openi", "nih").
+        licence: Of the source; holds for everything derived from it.
+        restricted: Credentialed data: its text leaves the host only where a plan allows it.
+        source_sha256: Names the content of the source.
+        fractions: Of train, validation and test patients.
+        report: What the ingest kept and skipped.
+    """
+
+    collection: str
+    licence: str
+    restricted: bool
+    source_sha256: str
+    fractions: tuple[float, float, float]
+    report: IngestReport
+
+
+class EntityCount(NamedTuple):
+    """How often a corpus mentions one entity."""
+
+    text: str
+    kind: EntityKind
+    num_mentions: int
+
+
+class Corpus:
+    """One ingested corpus, opened at a version."""
+
+    def __init__(self, store: ObjectStore, name: str, version: int | None = None) -> None:
+        self.name = name
+        self._store = store
+        dataset = open_table(store, corpus_table(name), version)
+        if dataset is None:
+            raise ValueError(
+                f"expected a corpus {name!r} under {store.root}, found none; "
+                "bring it in with `cxr-factory ingest`"
+            )
+        self._dataset: Any = dataset
+        self.info = _parse_info(name, self._dataset.schema.metadata)
+        self.version: int = self._dataset.version
+
+    @property
+    def num_rows(self) -> int:
+        """Reports or images in the corpus."""
+        return int(self._dataset.count_rows())
+
+    @property
+    def has_images(self) -> bool:
+        """Whether this is a corpus of images, not of reports."""
+        return "image" in self._dataset.schema.names
+
+    def reports(self, split: Split | None = None) -> Iterator[CorpusReport]:
+        """The reports of a split, or all, in the order of the source.
+
+        Raises:
+            ValueError: If this is a corpus of images.
+        """
+        self._require("reports", "findings")
+        columns = list(CorpusReport.__dataclass_fields__)
+        for batch in self._dataset.to_batches(columns=columns, filter=_of_split(split)):
+            for row in batch.to_pylist():
+                mesh, problems = tuple(row.pop("mesh")), tuple(row.pop("problems"))
+                kept = Split(row.pop("split"))
+                yield CorpusReport(**row, mesh=mesh, problems=problems, split=kept)
+
+    def images(self, split: Split | None = None) -> Iterator[CorpusImage]:
+        """The images of a split, or all, in the order of the source; few are held at once.
+
+        Raises:
+            ValueError: If this is a corpus of reports.
+        """
+        self._require("images", "image")
+        splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
+        wanted = np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
+        columns = [name for name in self._dataset.schema.names if name != "image"]
+        for start in range(0, len(wanted), READ_ROWS):
+            indices = wanted[start : start + READ_ROWS].tolist()
+            rows = self._dataset.take(indices, columns=columns).to_pylist()
+            blobs = self._dataset.read_blobs("image", indices=indices, preserve_order=True)
+            for row, (_, image) in zip(rows, blobs, strict=True):
+                yield _image_of(row, image)
+
+    def entity_counts(self, version: int | None = None) -> list[EntityCount]:
+        """The corpus's entity table, most frequent first.
+
+        Raises:
+            ValueError: If it has none yet.
+        """
+        dataset = open_table(self._store, entity_table_key(self.name), version)
+        if dataset is None:
+            raise ValueError(
+                f"corpus {self.name!r} has no entity table; "
+                "ingest it with a tagger, or use the built-in table"
+            )
+        rows = dataset.to_table(columns=["text", "kind", "count"]).to_pylist()
+        return [EntityCount(row["text"], EntityKind(row["kind"]), row["count"]) for row in rows]
+
+    def _require(self, what: str, column: str) -> None:
+        if column not in self._dataset.schema.names:
+            raise ValueError(
+                f"corpus {self.name!r} ({self.info.collection}) has no {what}; "
+                f"its columns are {', '.join(self._dataset.schema.names)}"
+            )
+
+
+def read_corpus(store: ObjectStore, name: str, version: int | None = None) -> Corpus:
+    """Open a corpus; `version` as pinned in a plan, None for the newest.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    return Corpus(store, name, version)
+
+
+def write_entity_table(
+    store: ObjectStore,
+    name: str,
+    rows: Iterable[tuple[str, EntityKind, int]],
+    *,
+    tagger_revision: str,
+    split: Split | None = None,
+) -> int:
+    """Store what a tagger found in a corpus; the same rows again change nothing.
+
+    Args:
+        store: The root.
+        name: Of the corpus, which must exist.
+        rows: (text, kind, count); entities with equal text and kind are added up.
+        tagger_revision: Of the engine that found them.
+        split: The split whose reports were read; None for all.
+
+    Returns:
+        The version of the table, for a plan to pin.
+
+    Raises:
+        ValueError: If there is no such corpus or not one entity.
+    """
+    read_corpus(store, name)
+    counts: dict[tuple[str, EntityKind], int] = {}
+    for text, kind, count in rows:
+        counts[text, kind] = counts.get((text, kind), 0) + count
+    if not counts:
+        raise ValueError(f"corpus {name!r}: expected at least one entity for its table, got none")
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], *entry[0]))
+    considered = {"tagger_revision": tagger_revision, "split": split and split.value}
+    table = pa.table(
+        [
+            [text for (text, _), _ in ordered],
+            [kind.value for (_, kind), _ in ordered],
+            [count for _, count in ordered],
+        ],
+        schema=_ENTITY_SCHEMA.with_metadata({METADATA_KEY: json.dumps(considered)}),
+    )
+    key = entity_table_key(name)
+    found = open_table(store, key)
+    if found is not None and found.to_table().equals(table, check_metadata=True):
+        return int(found.version)
+    mode = "create" if found is None else "overwrite"
+    with lance_errors(store.uri(key)):
+        written = lance.write_dataset(
+            table, store.uri(key), mode=mode, storage_options=store.storage_options
+        )
+    return int(written.version)
+
+
+def entity_table_key(name: str) -> str:
+    """The Lance table of a corpus's entities."""
+    return corpus_table(name).removesuffix(".lance") + ".entities.lance"
+
+
+def open_table(
+    store: ObjectStore, key: str, version: int | None = None
+) -> lance.LanceDataset | None:
+    """The Lance dataset of a key; None when nothing was committed there."""
+    return open_lance(store, key, version) if table_exists(store, key) else None
+
+
+def corpus_info(store: ObjectStore, name: str) -> CorpusInfo | None:
+    """What a corpus says of itself; None when there is none."""
+    dataset = open_table(store, corpus_table(name))
+    return None if dataset is None else _parse_info(name, dataset.schema.metadata)
+
+
+def info_metadata(info: CorpusInfo) -> dict[bytes, bytes]:
+    """The schema metadata that carries what a corpus says of itself."""
+    return {METADATA_KEY: json.dumps(asdict(info)).encode()}
+
+
+def _parse_info(name: str, metadata: dict[bytes, bytes] | None) -> CorpusInfo:
+    if METADATA_KEY not in (metadata or {}):
+        raise DamagedObject(f"corpus {name!r}: its table says nothing of its source and licence")
+    assert metadata is not None
+    fields = json.loads(metadata[METADATA_KEY])
+    report = fields.pop("report")
+    skipped = tuple(Skipped(**entry) for entry in report.pop("skipped"))
+    fractions = tuple(fields.pop("fractions"))
+    return CorpusInfo(**fields, fractions=fractions, report=IngestReport(**report, skipped=skipped))
+
+
+def _of_split(split: Split | None) -> str | None:
+    """Lance's filter for the rows of a split."""
+    return None if split is None else f"split = '{split.value}'"
+
+
+def _image_of(row: dict[str, Any], image: bytes | None) -> CorpusImage:
+    if not image:
+        raise DamagedObject(f"image {row['image_id']!r} is stored without bytes")
+    labels, boxes = tuple(row.pop("labels")), tuple(Box(**box) for box in row.pop("boxes"))
+    split = Split(row.pop("split"))
+    return CorpusImage(**row, image=image, labels=labels, boxes=boxes, split=split)

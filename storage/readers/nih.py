@@ -1,0 +1,259 @@
+"""ChestX-ray14 of the NIH: frontal radiographs, text-mined labels, some boxes.
+
+Source: Wang et al. 2017, "ChestX-ray8: Hospital-scale chest X-ray database". The official file
+names and those of smaller collections in the same columns are read alike.
+"""
+
+import hashlib
+import io
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lance
+import pyarrow as pa
+from PIL import Image
+
+from storage.identity import canonical_json
+from storage.readers.csv_lines import csv_lines
+from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, file_hash, patient_split
+
+COLLECTION = "nih"
+LICENCE = "NIH Clinical Center: no restriction on use, credit asked"
+LABEL_FILES = ("labels.csv", "Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+BOX_FILES = ("bbox.csv", "BBox_List_2017.csv")
+LABEL_COLUMNS = (
+    "Image Index",
+    "Finding Labels",
+    "Follow-up #",
+    "Patient ID",
+    "Patient Age",
+    "Patient Gender",
+    "View Position",
+)
+# The official header `Bbox [x,y,w,h]` is not quoted and so spans four cells.
+BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
+BOX_FRAME_PX = 1024  # boxes are given in the 1024 x 1024 images of the official release
+BOX_LABELS = {"Infiltrate": "Infiltration"}  # the one label the two official files spell apart
+NO_FINDING = "No Finding"
+MAX_AGE_YEARS = 120  # the official file has ages up to 414
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg"}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string(), nullable=False),
+        lance.blob_field("image"),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("width_px", pa.int32(), nullable=False),
+        pa.field("height_px", pa.int32(), nullable=False),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+        pa.field("view", pa.string()),
+        pa.field("sex", pa.string()),
+        pa.field("age_years", pa.int16()),
+        pa.field("follow_up", pa.int32(), nullable=False),
+        pa.field(
+            "boxes",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("label", pa.string()),
+                        ("x_px", pa.float32()),
+                        ("y_px", pa.float32()),
+                        ("width_px", pa.float32()),
+                        ("height_px", pa.float32()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class NihReader:
+    """Reads a folder of images with its label and box files.
+
+    Attributes:
+        source: Folder with `labels.csv` (or the official name) and the images below `images*`.
+        fractions: Of train, validation and test patients.
+    """
+
+    source: Path
+    fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
+
+    collection = COLLECTION
+    licence = LICENCE
+    schema = SCHEMA
+    batch_rows = 128  # of some 400 kB each in the official release
+
+    def source_hash(self) -> str:
+        """SHA-256 over both tables and the name and size of every image.
+
+        The images' own hashes are stored with their rows: reading 45 GB twice would buy little.
+        """
+        tables = [file_hash(path) for path in (self._label_file, self._box_file) if path]
+        sizes = sorted((path.name, path.stat().st_size) for path in self._images.values())
+        return hashlib.sha256(canonical_json([tables, sizes])).hexdigest()
+
+    def rows(self) -> Iterator[dict[str, Any] | Skipped]:
+        """A row per labelled image that decodes, in the order of the label file.
+
+        Raises:
+            ValueError: If a file or a column is missing; before anything is read.
+        """
+        boxes, unreadable = self._boxes()
+        yield from unreadable
+        unused = set(boxes)
+        seen: set[str] = set()
+        for entry in csv_lines(self._label_file, LABEL_COLUMNS):
+            name = entry["Image Index"]
+            image_id = Path(name).stem
+            unused.discard(image_id)
+            if image_id in seen:
+                yield Skipped(name, "listed before in the label file")
+                continue
+            seen.add(image_id)
+            yield self._row(name, image_id, entry, boxes.get(image_id, []))
+        for image_id in sorted(unused):
+            yield Skipped(image_id, "has boxes but is not in the label file")
+        for image_id in sorted(set(self._images) - seen):
+            yield Skipped(self._images[image_id].name, "image is not in the label file")
+
+    def _row(
+        self, name: str, image_id: str, entry: Mapping[str, str], boxes: list[dict[str, Any]]
+    ) -> dict[str, Any] | Skipped:
+        path = self._images.get(image_id)
+        if path is None:
+            return Skipped(name, "image file is missing")
+        content = path.read_bytes()
+        size_px = decoded_size_px(content)
+        if isinstance(size_px, str):
+            return Skipped(name, size_px)
+        try:
+            described = self._described(entry)
+        except ValueError as error:
+            return Skipped(name, f"label file: {error}")
+        return {
+            "image_id": image_id,
+            "image": content,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "width_px": size_px[0],
+            "height_px": size_px[1],
+            "boxes": [_scaled(box, size_px) for box in boxes],
+            **described,
+        }
+
+    def _described(self, entry: Mapping[str, str]) -> dict[str, Any]:
+        patient_id = entry["Patient ID"].strip()
+        if not patient_id:
+            raise ValueError("Patient ID is empty")
+        labels = [label.strip() for label in entry["Finding Labels"].split("|")]
+        return {
+            "patient_id": patient_id,
+            "labels": [label for label in labels if label and label != NO_FINDING],
+            "view": _one_of(entry["View Position"], ("PA", "AP")),
+            "sex": _one_of(entry["Patient Gender"], ("F", "M")),
+            "age_years": _age_years(entry["Patient Age"]),
+            "follow_up": int(entry["Follow-up #"]),
+            "split": patient_split(COLLECTION, patient_id, self.fractions),
+        }
+
+    def _boxes(self) -> tuple[dict[str, list[dict[str, Any]]], list[Skipped]]:
+        """Boxes by image id, in the official frame, and the lines that make no box."""
+        boxes: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        unreadable: list[Skipped] = []
+        if self._box_file is None:
+            return boxes, unreadable
+        for line in csv_lines(self._box_file, BOX_COLUMNS):
+            name, label, *numbers = (line[column] for column in BOX_COLUMNS)
+            try:
+                x, y, width, height = (float(number) for number in numbers)
+            except ValueError as error:
+                unreadable.append(Skipped(name, f"box file: {error}"))
+                continue
+            boxes[Path(name).stem].append(
+                {
+                    "label": BOX_LABELS.get(label, label),
+                    "x_px": x,
+                    "y_px": y,
+                    "width_px": width,
+                    "height_px": height,
+                }
+            )
+        return boxes, unreadable
+
+    @cached_property
+    def _label_file(self) -> Path:
+        path = self._first_of(LABEL_FILES)
+        if path is None:
+            raise ValueError(
+                f"ingest nih: expected a folder with {' or '.join(LABEL_FILES)}, "
+                f"got {str(self.source)!r}, which has none; name the folder of the dataset"
+            )
+        return path
+
+    @cached_property
+    def _box_file(self) -> Path | None:
+        return self._first_of(BOX_FILES)
+
+    @cached_property
+    def _images(self) -> dict[str, Path]:
+        """Every image below a folder `images*`, by its name without ending."""
+        found = {
+            Path(name).stem: Path(folder) / name
+            for top in sorted(self.source.glob("images*"))
+            for folder, _, names in os.walk(top)
+            for name in names
+            if Path(name).suffix.lower() in IMAGE_ENDINGS
+        }
+        if not found:
+            raise ValueError(
+                f"ingest nih: expected images (png, jpg) below {str(self.source / 'images')!r}, "
+                "found none; unpack them there"
+            )
+        return found
+
+    def _first_of(self, names: tuple[str, ...]) -> Path | None:
+        paths = (self.source / name for name in names)
+        return next((path for path in paths if path.is_file()), None)
+
+
+def decoded_size_px(content: bytes) -> tuple[int, int] | str:
+    """Width and height of an image that decodes to its last pixel, else what is wrong with it."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f"image does not decode: {error}"
+
+
+def _scaled(box: Mapping[str, Any], size_px: tuple[int, int]) -> dict[str, Any]:
+    """A box in pixels of the stored image: the official frame was resized as a whole."""
+    across, down = size_px[0] / BOX_FRAME_PX, size_px[1] / BOX_FRAME_PX
+    return {
+        "label": box["label"],
+        "x_px": box["x_px"] * across,
+        "y_px": box["y_px"] * down,
+        "width_px": box["width_px"] * across,
+        "height_px": box["height_px"] * down,
+    }
+
+
+def _one_of(text: str, allowed: tuple[str, ...]) -> str | None:
+    """The value when it is an allowed one; None for anything the source has in its place."""
+    value = text.strip().upper()
+    return value if value in allowed else None
+
+
+def _age_years(text: str) -> int | None:
+    """Age from "58" or "058Y" (official 2017 file); None when absent, in months or impossible."""
+    digits = text.strip().upper().removesuffix("Y")
+    return int(digits) if digits.isdecimal() and int(digits) <= MAX_AGE_YEARS else None

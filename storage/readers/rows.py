@@ -1,0 +1,172 @@
+"""What every reader of real data hands over: rows, what it skipped, and each patient's split."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from storage.records import Split
+
+DEFAULT_FRACTIONS = (0.70, 0.15, 0.15)  # train, validation, test; MGCA's protocol, by patient
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """One member of a source that gave no row, and why."""
+
+    member: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusReport:
+    """One real report. A section is None when the report has none.
+
+    Attributes:
+        report_id: Unique in its corpus.
+        patient_id: Drives the split.
+        findings: Text for use: de-identification marks removed.
+        impression: As `findings`.
+        indication: As `findings`.
+        comparison: As `findings`; names earlier studies.
+        mesh: Codes of the source's annotators, as they came ("Opacity/lung/base/left").
+        problems: First parts of `mesh`, each once ("Opacity").
+        split: Of the patient, fixed at ingest.
+    """
+
+    report_id: str
+    patient_id: str
+    findings: str | None
+    impression: str | None
+    indication: str | None
+    comparison: str | None
+    mesh: tuple[str, ...]
+    problems: tuple[str, ...]
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A labelled rectangle in pixels of the stored image, origin at its top left corner."""
+
+    label: str
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusImage:
+    """One real radiograph.
+
+    Attributes:
+        image_id: File name without its ending, unique in its corpus.
+        patient_id: Drives the split.
+        image: The file's bytes as they came, verified to decode.
+        sha256: Of `image`.
+        width_px: Of the stored image.
+        height_px: Of the stored image.
+        labels: Findings the source states; empty when it states none.
+        view: "PA" or "AP"; None when the source does not say.
+        sex: "F" or "M"; None when the source does not say.
+        age_years: 0 to 120; None when absent or impossible.
+        follow_up: Number of the study within the patient, from 0.
+        boxes: Where the source marked findings; most images have none.
+        split: Of the patient, fixed at ingest.
+    """
+
+    image_id: str
+    patient_id: str
+    image: bytes
+    sha256: str
+    width_px: int
+    height_px: int
+    labels: tuple[str, ...]
+    view: str | None
+    sex: str | None
+    age_years: int | None
+    follow_up: int
+    boxes: tuple[Box, ...]
+    split: Split
+
+
+class CorpusReader(Protocol):
+    """Reads one collection of real data as a stream, in a fixed order."""
+
+    @property
+    def collection(self) -> str:
+        """Whose patients these are: the salt of the split."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Of the source, and of what is derived from it."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the rows."""
+        ...
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows are held in memory at once."""
+        ...
+
+    @property
+    def fractions(self) -> tuple[float, float, float]:
+        """Of train, validation and test patients."""
+        ...
+
+    def source_hash(self) -> str:
+        """SHA-256 that names the source's content, 64 hex digits."""
+        ...
+
+    def rows(self) -> Iterator[dict[str, Any] | Skipped]:
+        """A mapping per row as `schema` names its columns, or what was skipped and why."""
+        ...
+
+
+def patient_split(
+    collection: str, patient_id: str, fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
+) -> Split:
+    """The split of a patient: a hash, so it never depends on what else is in the corpus.
+
+    Args:
+        collection: Whose patient this is ("nih"). Not the name of an ingested corpus: the same
+            patient ingested under two names must not train one model and test another.
+        patient_id: As the source writes it.
+        fractions: Of train, validation and test; they add to 1.
+
+    Raises:
+        ValueError: If a fraction is negative or they do not add to 1.
+    """
+    check_fractions(fractions)
+    digest = hashlib.sha256(f"{collection}:{patient_id}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    if position < fractions[0]:
+        return Split.TRAIN
+    return Split.VALIDATION if position < fractions[0] + fractions[1] else Split.TEST
+
+
+def check_fractions(fractions: tuple[float, float, float]) -> None:
+    """Refuse fractions that are no partition.
+
+    Raises:
+        ValueError: If a fraction is negative or they do not add to 1.
+    """
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise ValueError(
+            "split fractions must be at least 0 and add to 1 (train, validation, test); "
+            f"got {fractions!r}; try {DEFAULT_FRACTIONS}"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, read as a stream."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

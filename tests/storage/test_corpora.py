@@ -1,0 +1,126 @@
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from storage.corpora import Corpus, EntityCount, read_corpus, write_entity_table
+from storage.ingestion import corpus_reader, ingest
+from storage.objects import LocalStore
+from storage.records import EntityKind, Split
+
+LINE = "{image}.png,Mass,{image},{patient},50,M,PA"
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
+)
+PNG = bytes.fromhex(  # one grey pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+)
+ROWS = [
+    ("edema", EntityKind.ABNORMALITY, 2),
+    ("edema", EntityKind.NON_ABNORMALITY, 7),
+    ("edema", EntityKind.ABNORMALITY, 1),
+]
+
+
+@pytest.fixture
+def corpus(store: LocalStore, tmp_path: Path) -> Corpus:
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    lines = [LINE.format(image=image, patient=image // 3) for image in range(150)]
+    (source / "labels.csv").write_text("\n".join([HEADER, *lines]))
+    for image in range(150):
+        (source / "images" / f"{image}.png").write_bytes(PNG)
+    ingest(store, "pictures", corpus_reader("nih", source))
+    return read_corpus(store, "pictures")
+
+
+def test_images_of_the_splits_are_a_partition_by_patient(corpus: Corpus) -> None:
+    splits = defaultdict(set)
+    images = {split: [image.image_id for image in corpus.images(split)] for split in Split}
+    for image in corpus.images():
+        splits[image.patient_id].add(image.split)
+    listed = [image_id for found in images.values() for image_id in found]
+    assert sorted(listed) == sorted(image.image_id for image in corpus.images())
+    assert all(len(found) == 1 for found in splits.values())
+    assert all(images.values())
+
+
+def test_images_hash_is_of_the_bytes(corpus: Corpus) -> None:
+    image = next(corpus.images())
+    assert image.image == PNG
+    assert image.sha256 == hashlib.sha256(PNG).hexdigest()
+
+
+def test_reports_of_an_image_corpus_raise(corpus: Corpus) -> None:
+    assert corpus.has_images
+    with pytest.raises(ValueError, match="has no reports"):
+        next(corpus.reports())
+
+
+def test_read_corpus_unknown_name_raises(store: LocalStore) -> None:
+    with pytest.raises(ValueError, match="expected a corpus 'absent'"):
+        read_corpus(store, "absent")
+
+
+def test_entity_table_is_added_up_and_sorted(store: LocalStore, corpus: Corpus) -> None:
+    write_entity_table(store, "pictures", ROWS, tagger_revision="r1")
+    assert corpus.entity_counts() == [
+        EntityCount("edema", EntityKind.NON_ABNORMALITY, 7),
+        EntityCount("edema", EntityKind.ABNORMALITY, 3),
+    ]
+
+
+def test_entity_table_same_rows_keep_the_version_others_make_one(
+    store: LocalStore, corpus: Corpus
+) -> None:
+    first = write_entity_table(store, "pictures", ROWS, tagger_revision="r1")
+    assert write_entity_table(store, "pictures", ROWS[::-1], tagger_revision="r1") == first
+    second = write_entity_table(store, "pictures", ROWS[:1], tagger_revision="r2")
+    assert second > first
+    assert [row.num_mentions for row in corpus.entity_counts()] == [2]
+    assert [row.num_mentions for row in corpus.entity_counts(first)] == [7, 3]
+
+
+def test_entity_table_absent_empty_or_without_corpus_raises(
+    store: LocalStore, corpus: Corpus
+) -> None:
+    with pytest.raises(ValueError, match="no entity table"):
+        corpus.entity_counts()
+    with pytest.raises(ValueError, match="at least one entity"):
+        write_entity_table(store, "pictures", [], tagger_revision="r1")
+    with pytest.raises(ValueError, match="found none"):
+        write_entity_table(store, "absent", ROWS, tagger_revision="r1")
+
+
+@pytest.mark.data
+def test_real_openi_archive_splits_and_texts(store: LocalStore, shared_data: Path) -> None:
+    report = ingest(store, "openi", corpus_reader("openi", shared_data / "openi"))
+    found = read_corpus(store, "openi")
+    assert (report.num_rows, report.num_skipped) == (3950, 2)
+    assert found.info.licence == "CC BY-NC-ND 4.0"
+    sizes = {split: len(list(found.reports(split))) for split in Split}
+    assert sum(sizes.values()) == 3950
+    assert sizes[Split.TRAIN] / 3950 == pytest.approx(0.7, abs=0.02)
+    assert (
+        sum(row.findings is not None and row.impression is not None for row in found.reports())
+        > 3400
+    )
+
+
+@pytest.mark.data
+def test_real_nih_images_boxes_lie_inside(store: LocalStore, shared_data: Path) -> None:
+    report = ingest(store, "nih", corpus_reader("nih", shared_data / "nih"))
+    assert (report.num_rows, report.num_skipped) == (975, 0)
+    images = list(read_corpus(store, "nih").images())
+    boxes = [(image, box) for image in images for box in image.boxes]
+    assert len(boxes) == 48
+    for image, box in boxes:
+        assert 0 <= box.x_px < box.x_px + box.width_px <= image.width_px
+        assert 0 <= box.y_px < box.y_px + box.height_px <= image.height_px
+    splits = defaultdict(set)
+    for image in images:
+        splits[image.patient_id].add(image.split)
+    assert len(splits) == 660
+    assert all(len(found) == 1 for found in splits.values())
