@@ -39,3 +39,15 @@ class EngineOutOfMemory(EngineFailed):
 
 class EngineUnavailable(FactoryError):
     """An engine cannot start at all: a missing package, checkpoint or device."""
+
+
+class StoreFull(FactoryError):
+    """The disk or quota under the root is used up; what was complete before stays valid."""
+
+
+class ObjectMissing(FactoryError, LookupError):
+    """No object of this key exists in the store."""
+
+
+class StoreRefused(FactoryError):
+    """The object store said no for good: a missing bucket, wrong credentials, no permission."""

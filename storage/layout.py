@@ -1,0 +1,122 @@
+"""Where everything lies under one root: the keys of a dataset, a corpus and a model run."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.records import Stage
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+
+
+class Table(StrEnum):
+    """The Lance tables of a dataset that the factory publishes; reviews are people's."""
+
+    SAMPLES = "samples"
+    REPORTS = "reports"
+    PAIRS = "pairs"
+    REJECTS = "rejects"
+    REVIEWS = "reviews"
+
+
+def valid_name(what: str, name: str) -> str:
+    """The name, if it can be a folder, an S3 key and a URL part everywhere.
+
+    Raises:
+        ValueError: If it cannot; says which characters may be used.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{what} must be 1 to 100 of a-z, 0-9, - and _, beginning with a letter or digit; "
+            f"got {name!r}"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLayout:
+    """Keys of one dataset, relative to the store's root."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        valid_name("dataset name", self.name)
+
+    @property
+    def folder(self) -> str:
+        """The dataset's folder, without a trailing slash."""
+        return f"datasets/{self.name}"
+
+    @property
+    def plan_lock(self) -> str:
+        """What the dataset is made from; written once."""
+        return f"{self.folder}/plan.lock.json"
+
+    @property
+    def run_lock(self) -> str:
+        """The advisory lock of a run on this host (local roots)."""
+        return f"{self.folder}/run.lock"
+
+    def table(self, table: Table) -> str:
+        """The Lance table `samples`, `reports`, `pairs`, `rejects` or `reviews`."""
+        return f"{self.folder}/{table}.lance"
+
+    def embeddings(self, model: str) -> str:
+        """The Lance table of one model's embeddings, by sample_id."""
+        return f"{self.folder}/embeddings/{valid_name('model name', model)}.lance"
+
+    def ledger_folder(self, stage: Stage) -> str:
+        """Prefix of a stage's records."""
+        return f"{self.folder}/ledger/{stage}/"
+
+    def ledger_record(self, stage: Stage, unit: int) -> str:
+        """The write-once record of a settled unit."""
+        return f"{self.ledger_folder(stage)}{unit}.json"
+
+    def failures_folder(self, stage: Stage, unit: int | None = None) -> str:
+        """Prefix of the failures of a stage, or of one of its units."""
+        folder = f"{self.folder}/failures/{stage}/"
+        return folder if unit is None else f"{folder}{unit}/"
+
+    def failure(self, stage: Stage, unit: int, attempt: str) -> str:
+        """One failed attempt."""
+        return f"{self.failures_folder(stage, unit)}{valid_name('attempt', attempt)}.json"
+
+    def staging_folder(self, stage: Stage) -> str:
+        """Prefix of a stage's staged files."""
+        return f"{self.folder}/staging/{stage}/"
+
+    def staged(self, stage: Stage, unit: int, attempt: str) -> str:
+        """The output of one attempt at a unit."""
+        return f"{self.staging_folder(stage)}{unit}/{valid_name('attempt', attempt)}.arrow"
+
+    @property
+    def releases_folder(self) -> str:
+        """Prefix of the releases."""
+        return f"{self.folder}/releases/"
+
+    def release(self, number: int) -> str:
+        """One release, numbered from 1."""
+        return f"{self.releases_folder}{number}.json"
+
+
+def corpus_table(name: str) -> str:
+    """The Lance table of a corpus."""
+    return f"corpora/{valid_name('corpus name', name)}.lance"
+
+
+def model_folder(run: str) -> str:
+    """The folder of a model run: checkpoints, metrics, plan, release."""
+    return f"models/{valid_name('run name', run)}"
+
+
+def number_of(key: str) -> int | None:
+    """The number of `…/<number>.json`; None for whatever else a file manager left there."""
+    name = key.rpartition("/")[2].removesuffix(".json")
+    return int(name) if key.endswith(".json") and name.isdecimal() else None
+
+
+def folder_number_of(key: str) -> int | None:
+    """The number of `…/<number>/<file>`; None for whatever else a file manager left there."""
+    folder = key.rpartition("/")[0].rpartition("/")[2]
+    return int(folder) if folder.isdecimal() else None

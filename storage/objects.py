@@ -1,0 +1,279 @@
+"""The object-store seam: a folder on this machine or S3, with a conditional put.
+
+The ledger stands on one guarantee: of many `put_if_absent` of one key, exactly one is told True,
+and an object is never seen half-written. `storage/store_check.py` tries it on a given store.
+"""
+
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from storage.errors import ObjectMissing, StoreFull, StoreUnavailable, StoreUnfit
+
+TEMPORARY_PREFIX = ".put-"  # unfinished puts; no key has a part that begins so
+_WRITE_TRIES = 100  # each lost try means that another process removed the folder or file under us
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One listed object. `key` is relative to the root, with forward slashes."""
+
+    key: str
+    num_bytes: int
+
+
+class ObjectStore(Protocol):
+    """What storage needs of a root. All calls may raise StoreUnavailable or StoreFull."""
+
+    @property
+    def root(self) -> str:
+        """The folder, or `s3://bucket/prefix`."""
+        ...
+
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """What Lance needs beside the URI; None for a local folder."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """Where Lance finds the key."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write the object unless one exists; False when it was already there."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace the object, whole."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes; raises ObjectMissing."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there now."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects whose key begins with `prefix`, in order of key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        ...
+
+
+def open_store(root: str) -> ObjectStore:
+    """The store of a root: `s3://bucket/prefix`, or a folder, which need not exist yet.
+
+    Raises:
+        ValueError: If the root names another kind of store.
+    """
+    if root.startswith("s3://"):
+        from storage.s3 import S3Store
+
+        return S3Store.from_environment(root)
+    if not root or "://" in root:
+        raise ValueError(f"root must be a folder or s3://bucket/prefix, got {root!r}")
+    return LocalStore(root)
+
+
+@contextmanager
+def local_errors(path: str) -> Iterator[None]:
+    """Say a full or refusing disk in one line.
+
+    Raises:
+        StoreFull: When there is no space or quota left.
+        StoreUnavailable: When the system refuses for another reason.
+    """
+    try:
+        yield
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFull(
+                f"{path}: expected room to write, the disk or quota is full; "
+                "free space and run again, nothing that was complete is lost"
+            ) from error
+        raise StoreUnavailable(
+            f"{path}: expected to read and write here, got {error.strerror!r}; "
+            "check the disk and its permissions, then run again"
+        ) from error
+
+
+class LocalStore:
+    """A folder. A put writes a temporary file beside the target, syncs it, then links it in.
+
+    A killed process loses nothing it was answered. A power cut may take back the last moments, in
+    order, but never leaves half an object: the folder itself is not synced, which would cost more
+    than the rest of the put, and Lance does not sync its files either.
+
+    The writer holds a lock on its temporary file, which the kernel frees when the process dies,
+    so `delete_stale_temporaries` needs no clock. Should a network file system ignore the lock,
+    a live temporary file that is removed makes its put try again: nothing is lost either way.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._folder = Path(root).expanduser().resolve()
+
+    @property
+    def root(self) -> str:
+        """The folder's absolute path."""
+        return str(self._folder)
+
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """Lance needs nothing more for a folder."""
+        return None
+
+    def uri(self, key: str) -> str:
+        """The absolute path of the key."""
+        return str(self._path(key))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Link the finished file to its name, which the file system refuses when taken."""
+        if self._path(key).exists():
+            return False
+        try:
+            self._write(key, data, _link)
+        except FileExistsError:
+            return False
+        return True
+
+    def put(self, key: str, data: bytes) -> None:
+        """Move the finished file over its name."""
+        self._write(key, data, os.replace)
+
+    def get(self, key: str) -> bytes:
+        """The file's bytes; raises ObjectMissing."""
+        path = self._path(key)
+        try:
+            with local_errors(str(path)):
+                return path.read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"no object {key!r} under {self.root}") from error
+
+    def exists(self, key: str) -> bool:
+        """Whether a file of this key is there now."""
+        return self._path(key).is_file()
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Files whose key begins with `prefix`, in order of key; unfinished puts are no objects."""
+        for path in self._files(prefix):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                continue
+            with suppress(FileNotFoundError), local_errors(str(path)):  # deleted as we list
+                yield ObjectInfo(path.relative_to(self._folder).as_posix(), path.stat().st_size)
+
+    def delete(self, key: str) -> None:
+        """Remove the file, and the folders this leaves empty."""
+        path = self._path(key)
+        with local_errors(str(path)):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a parent that is not empty, or gone already
+                for parent in path.parents:
+                    if parent == self._folder:
+                        break
+                    parent.rmdir()
+
+    def delete_stale_temporaries(self, prefix: str) -> int:
+        """Remove what puts of dead processes left behind; returns how many files."""
+        stale = (path for path in self._files(prefix) if path.name.startswith(TEMPORARY_PREFIX))
+        return sum(_delete_unless_locked(path) for path in stale)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not key or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"key must be names joined by single slashes, got {key!r}")
+        if any(part.startswith(TEMPORARY_PREFIX) for part in parts):
+            raise ValueError(f"key must not have a part beginning {TEMPORARY_PREFIX!r}: {key!r}")
+        return self._folder.joinpath(*parts)
+
+    def _files(self, prefix: str) -> Iterator[Path]:
+        folder, _, start = prefix.rpartition("/")
+        base = self._path(folder) if folder else self._folder
+        with local_errors(str(base)):
+            yield from _walk(base, start)
+
+    def _write(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
+        path = self._path(key)
+        for _ in range(_WRITE_TRIES):
+            temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+            try:
+                with local_errors(str(path)):
+                    _make_folder(path.parent)
+                    _write_and_place(temporary, path, data, place)
+                return
+            except FileNotFoundError:  # the empty folder, or the file, was tidied away: again
+                continue
+        raise StoreUnavailable(f"{path}: its folder kept vanishing while it was written; run again")
+
+
+def _write_and_place(
+    temporary: Path, path: Path, data: bytes, place: Callable[[Path, Path], None]
+) -> None:
+    """Write, sync, and only then give it its name."""
+    try:
+        with temporary.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            place(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # not to be taken for an object that is there already
+        raise NotADirectoryError(error.errno, "a file is where a folder should be") from error
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give the file its name unless the name is taken."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        raise StoreUnfit(
+            f"{target.parent}: expected a file system with hard links, got {error.strerror!r}; "
+            "use another disk or an S3 root"
+        ) from error
+
+
+def _delete_unless_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True
+
+
+def _walk(folder: Path, start: str) -> Iterator[Path]:
+    """Files under `folder` whose first part begins with `start`, in order of key."""
+    try:
+        entries = [entry for entry in os.scandir(folder) if entry.name.startswith(start)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    # a folder sorts as "name/", the way its keys do
+    for entry in sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir()):
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), "")
+        else:
+            yield Path(entry.path)

@@ -1,0 +1,112 @@
+"""Does a root offer what the ledger and the publisher stand on? `cxr-factory doctor --root` asks.
+
+Two races in a scratch folder: many conditional puts of one object, and two publishers that
+commit to one table from the same version. Each must have exactly one winner.
+"""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Barrier
+
+import pyarrow as pa
+
+from storage.errors import CommitRefused, StoreUnavailable, StoreUnfit
+from storage.objects import ObjectStore
+from storage.tables import PublishedTable, published_units
+
+NUM_WRITERS = 20
+NUM_ROUNDS = 3
+_FOLDER = "doctor"
+_SCHEMA = pa.schema([pa.field("unit", pa.int64(), nullable=False)])
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What was raced, all of it with exactly one winner."""
+
+    root: str
+    num_conditional_puts: int
+    num_commit_races: int
+
+
+def check_store(store: ObjectStore) -> StoreReport:
+    """Race puts and commits on this store, in a scratch folder that is removed again.
+
+    Raises:
+        StoreUnfit: If a race had no winner or several, or an object read back differs.
+    """
+    with _scratch(store) as folder:
+        for number in range(NUM_ROUNDS):
+            _race_puts(store, f"{folder}/put-{number}")
+        _race_commits(store, f"{folder}/race.lance")
+    return StoreReport(store.root, NUM_WRITERS * NUM_ROUNDS, NUM_ROUNDS)
+
+
+@contextmanager
+def _scratch(store: ObjectStore) -> Iterator[str]:
+    folder = f"{_FOLDER}/{uuid.uuid4().hex}"
+    try:
+        yield folder
+    finally:
+        for info in list(store.list(f"{folder}/")):
+            store.delete(info.key)
+
+
+def _race_puts(store: ObjectStore, key: str) -> None:
+    together = Barrier(NUM_WRITERS)
+
+    def put(writer: int) -> bool:
+        together.wait()
+        return store.put_if_absent(key, str(writer).encode())
+
+    with ThreadPoolExecutor(NUM_WRITERS) as writers:
+        won = list(writers.map(put, range(NUM_WRITERS)))
+    winners = [writer for writer, is_mine in enumerate(won) if is_mine]
+    if len(winners) != 1:
+        raise StoreUnfit(
+            f"{store.root}: expected 1 winner of {NUM_WRITERS} conditional puts, got "
+            f"{len(winners)}; the store ignores put-if-absent, use another"
+        )
+    if store.get(key) != str(winners[0]).encode():
+        raise StoreUnfit(f"{store.root}: an object read back is not the one whose put succeeded")
+
+
+def _race_commits(store: ObjectStore, key: str) -> None:
+    table = PublishedTable(store, key, _SCHEMA)
+    table.create_if_absent()
+    for number in range(NUM_ROUNDS):
+        winner = _race_commit(table, unit=2 * number)
+        rows = table.open().scanner(columns=["unit"]).to_table()["unit"].to_pylist()
+        if len(rows) != number + 1 or winner not in published_units(table.open()):
+            raise StoreUnfit(
+                f"{store.root}: expected {number + 1} rows after as many commits, got {len(rows)}; "
+                "commits to Lance tables are not atomic here"
+            )
+
+
+def _race_commit(table: PublishedTable, unit: int) -> int:
+    """Two publishers, two units, one version: returns the unit that landed."""
+    together = Barrier(2)
+
+    def commit(mine: int) -> bool:
+        dataset = table.open()
+        rows = pa.table({"unit": [mine]}, schema=_SCHEMA)
+        fragments = table.write_fragments(dataset, rows)
+        together.wait()
+        try:
+            table.commit(dataset, fragments)
+        except (CommitRefused, StoreUnavailable):
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as publishers:
+        won = list(publishers.map(commit, (unit, unit + 1)))
+    if sum(won) != 1:
+        raise StoreUnfit(
+            f"{table.uri}: expected 1 winner of 2 commits from one version, got {sum(won)}; "
+            "commits to Lance tables are not atomic here"
+        )
+    return unit if won[0] else unit + 1

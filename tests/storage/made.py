@@ -1,0 +1,160 @@
+"""Records for the tests of this room."""
+
+import hashlib
+import io
+
+import numpy as np
+from PIL import Image
+
+from storage.layout import DatasetLayout
+from storage.ledger import Ledger, LedgerRecord, SampleOutcome
+from storage.objects import ObjectStore
+from storage.records import (
+    Entity,
+    EntityKind,
+    EntityStatus,
+    FindingMask,
+    GateScore,
+    ImageRow,
+    Outcome,
+    Provenance,
+    RejectionReason,
+    Report,
+    ReportRow,
+    Sample,
+    Severity,
+    SourceReport,
+    Split,
+    Stage,
+    View,
+)
+from storage.staging import write_staged
+from storage.table_schemas import Lineage
+
+LAYOUT = DatasetLayout("test-set")
+LINEAGE = Lineage("test-set", "f" * 64, restricted=True)
+EFFUSION = Entity(
+    "pleural effusion", EntityKind.DISEASE, EntityStatus.PRESENT, "left lung base", Severity.MILD
+)
+UNIT_SIZE = 4
+
+
+def provenance(attempt: str = "a1", tries: int = 1) -> Provenance:
+    return Provenance(
+        engine="grammar",
+        engine_revision="1",
+        attempt=attempt,
+        seed=2**62 + 1,
+        tries=tries,
+        prompt="p",
+        prompt_sha256="0" * 64,
+        flow_run_id="",
+        task_run_id="",
+        code_version="0.1.0",
+        engine_seconds=0.25,
+        settings="{}",
+    )
+
+
+def png(seed: int, side_px: int = 32) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side_px, side_px), dtype=np.uint8)
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()
+
+
+def sample(index: int) -> Sample:
+    return Sample(
+        index=index,
+        sample_id=f"{index:032x}",
+        unit=index // UNIT_SIZE,
+        split=Split.TRAIN,
+        entities=(EFFUSION,),
+        view=View.AP,
+        age_years=61,
+        source=SourceReport("openi", f"r{index}", f"p{index}") if index % 2 else None,
+    )
+
+
+def report_row(index: int, reason: RejectionReason | None = None) -> ReportRow:
+    return ReportRow(
+        sample=sample(index),
+        outcome=Outcome.ACCEPTED if reason is None else Outcome.REJECTED,
+        reason=reason,
+        report=Report(f"Findings {index}.", f"Impression {index}."),
+        entities_found=(EFFUSION,),
+        scores=(GateScore("report", "missing entities", 0.0, 0.0, reason is None),),
+        provenance=provenance(tries=2),
+    )
+
+
+def image_row(index: int, reason: RejectionReason | None = None) -> ImageRow:
+    data = png(index)
+    return ImageRow(
+        written=report_row(index),
+        outcome=Outcome.ACCEPTED if reason is None else Outcome.REJECTED,
+        reason=reason,
+        png=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        width_px=32,
+        height_px=32,
+        signature=signature(index),
+        masks=(FindingMask("pleural effusion", None, b"mask"),),
+        scores=(GateScore("technical", "border fraction", 0.1, 0.5, reason is None),),
+        provenance=provenance(tries=3),
+    )
+
+
+def quarantined_row(index: int) -> ImageRow:
+    return ImageRow(
+        written=report_row(index),
+        outcome=Outcome.QUARANTINED,
+        reason=RejectionReason.ENGINE_FAILED,
+        png=None,
+        sha256="",
+        width_px=0,
+        height_px=0,
+        signature="",
+        masks=(),
+        scores=(),
+        provenance=provenance(),
+    )
+
+
+def signature(index: int) -> str:
+    return hashlib.sha256(f"image {index}".encode()).hexdigest()
+
+
+def record(
+    stage: Stage, unit: int, outcomes: tuple[SampleOutcome, ...], attempt: str = "a1"
+) -> LedgerRecord:
+    return LedgerRecord(
+        stage, unit, attempt, LAYOUT.staged(stage, unit, attempt), 10, "0" * 64, outcomes
+    )
+
+
+def settle(
+    store: ObjectStore,
+    ledger: Ledger,
+    stage: Stage,
+    unit: int,
+    rows: list[ReportRow] | list[ImageRow],
+    attempt: str = "a1",
+) -> LedgerRecord:
+    """Stage these rows and settle the unit, as a worker does."""
+    if stage is Stage.WRITE:
+        reports = [row for row in rows if isinstance(row, ReportRow)]
+        staged = write_staged(store, LAYOUT, stage, unit, attempt, reports, ReportRow)
+        outcomes = [SampleOutcome(row.sample.index, row.outcome, row.reason) for row in reports]
+    else:
+        images = [row for row in rows if isinstance(row, ImageRow)]
+        staged = write_staged(store, LAYOUT, stage, unit, attempt, images, ImageRow)
+        outcomes = [
+            SampleOutcome(row.written.sample.index, row.outcome, row.reason, row.signature)
+            for row in images
+        ]
+    return ledger.settle(
+        LedgerRecord(
+            stage, unit, attempt, staged.key, staged.num_bytes, staged.sha256, tuple(outcomes)
+        )
+    )
