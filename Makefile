@@ -4,7 +4,7 @@ ROOT   ?= ./factory
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: setup demo test lint types imports unit format lock
+.PHONY: setup demo test lint types imports unit exactly-once format lock
 
 setup: $(READY)
 
@@ -32,6 +32,9 @@ imports: setup
 
 unit: setup
 	$(BIN)/pytest
+
+exactly-once: setup  ## 4 publishers and a collector racing under 100 kills
+	$(BIN)/python -m benchmarks.exactly_once --kills 100
 
 format: setup
 	$(BIN)/ruff format .

@@ -19,7 +19,7 @@ from storage.releases import Release
 from tasks.artifacts import show_acceptance, show_release
 from tasks.events import announce_release
 from tasks.planning import plan_samples
-from tasks.publishing import publish_rows, release_tables
+from tasks.publishing import collect_garbage, publish_rows, release_tables
 
 DEFAULT_ROOT = "./factory"
 
@@ -90,6 +90,7 @@ def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
     show_acceptance(work.plan.name, selection)
     for table in PUBLISHED:
         publish_rows(work.dataset, table, selection, work.lineage())
+    collect_garbage(work.dataset, selection)
     work.require_settled(selection)
     release = release_tables(work.dataset, work.lineage(), work.plan.target.num_accepted, selection)
     show_release(root, release)

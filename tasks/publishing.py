@@ -4,6 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.dataset import Dataset
+from storage.garbage import Collected, collect_dataset
 from storage.layout import Table
 from storage.publication import publish_table
 from storage.publisher import Published
@@ -25,6 +26,12 @@ def publish_rows(
 ) -> Published:
     """Move the final units that a table lacks into it, exactly once."""
     return publish_table(dataset, table, selection, lineage)
+
+
+@task(name="collect-garbage", cache_policy=NO_CACHE, persist_result=False)
+def collect_garbage(dataset: Dataset, selection: Selection) -> list[Collected]:
+    """Remove staged files that are published and table files that no version names."""
+    return collect_dataset(dataset.store, dataset.layout, dataset.ledger, selection)
 
 
 @task(name="release-tables", cache_policy=NO_CACHE, persist_result=False)

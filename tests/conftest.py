@@ -4,7 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
+
+settings.register_profile("factory", derandomize=True, deadline=None)
+settings.load_profile("factory")
 
 
 def pytest_runtest_setup() -> None:
