@@ -72,13 +72,16 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset, or go on where a run was cut off; ends with a release."""
-    from flows.generate import generate_dataset
     from flows.plans import DatasetPlan, load_plan
-    from flows.progress import dataset_bars
-    from flows.work import open_work
+    from flows.work import open_work, plan_content
 
     plan = load_plan(plan_file, DatasetPlan)
     plan = plan.model_copy(update={"name": name}) if name else plan
+    plan_content(plan, root)  # an impossible plan ends here, before a server is started
+
+    from flows.generate import generate_dataset
+    from flows.progress import dataset_bars
+
     with dataset_bars(lambda: open_work(root, plan.name)):
         generate_dataset(plan, root)
     _report_dataset(root, plan.name, as_json)

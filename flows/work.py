@@ -142,17 +142,26 @@ def lock_work(plan: DatasetPlan, root: str) -> Work:
         EngineUnavailable: If an engine's model is missing.
         ValueError: If the plan is impossible, or names a corpus that was not ingested.
     """
-    dataset = open_dataset(root, plan.name)
-    table, corpus = _entity_table(plan, dataset.store)
+    dataset, content = open_dataset(root, plan.name), plan_content(plan, root)
+    named = lock_plan(dataset.store, dataset.layout, content)
+    return Work(root, plan, named, dataset, content["revisions"], _is_restricted(content))
+
+
+def plan_content(plan: DatasetPlan, root: str) -> dict[str, Any]:
+    """Check a plan and resolve all of it that affects content; writes nothing.
+
+    Raises:
+        EngineUnavailable: If an engine's model is missing.
+        ValueError: If the plan is impossible, or names a corpus that was not ingested.
+    """
+    table, corpus = _entity_table(plan, open_dataset(root, plan.name).store)
     check_feasible(table, plan.sampling, plan.target.num_candidates)
     revisions = {place: engine.revision() for place, engine in plan.engines().items()}
-    content = {
+    return {
         "plan": plan.content(),
         "revisions": revisions | {"entities": table.revision()},
         "corpus": corpus,
     }
-    named = lock_plan(dataset.store, dataset.layout, content)
-    return Work(root, plan, named, dataset, revisions, _is_restricted(content))
 
 
 def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> Work:

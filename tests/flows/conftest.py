@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.plans import DatasetPlan
@@ -14,7 +15,10 @@ from flows.plans import DatasetPlan
 def prefect_server() -> Iterator[None]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     with prefect_test_harness(server_startup_timeout=120):
+        # commands that a test starts report to the same server
+        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         yield
+    del os.environ["PREFECT_API_URL"]
 
 
 def tiny_plan(**changes: Any) -> DatasetPlan:

@@ -9,6 +9,7 @@ from flows.generate import generate_dataset, retry_failed_units
 from flows.plans import DatasetPlan
 from flows.status import dataset_status
 from flows.work import lock_work, open_work
+from models.engines import Placement
 from models.painters.configs import PhantomConfig
 from storage.busy import exclusive_run
 from storage.errors import DatasetBusy, EngineFailed, PlanMismatch
@@ -88,7 +89,7 @@ def test_generate_engine_broken_releases_nothing_and_retry_completes(
     root = str(tmp_path)
     with monkeypatch.context() as broken:
         broken.setattr(PhantomConfig, "open", lambda self: _BrokenPainter())
-        broken.setattr(PhantomConfig, "placement", "in process")
+        broken.setattr(PhantomConfig, "placement", Placement.IN_PROCESS)
         with pytest.raises(EngineFailed, match=r"units are not settled.*cxr-factory retry tiny"):
             generate_dataset(tiny_plan(), root)
     work = open_work(root, "tiny")
