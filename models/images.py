@@ -14,7 +14,12 @@ COMPRESS_LEVEL = (
 )
 SIGNATURE_SIDE = 16  # 16 x 16 bits = 256
 SIGNATURE_GRID = 64  # side of the thumbnail whose low frequencies are kept
-NEAR_DUPLICATE_BITS = 24  # see `signature_distance`
+# Two signatures at most this far apart are near-duplicates. Calibrated on 975 real radiographs of
+# NIH ChestX-ray14 and 300 phantoms at 256 px: copies (JPEG quality 20, noise of 8 grey levels,
+# gamma, resizing, a shift of one pixel) lie within 18; different patients are at least 52 apart,
+# images of one patient 44 (an exact duplicate aside), different phantoms 44. Cropping 2 pixels off
+# each side may exceed it (up to 34).
+NEAR_DUPLICATE_BITS = 24
 
 
 def to_uint8(pixels_HW: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -97,5 +102,5 @@ def signature(pixels_HW: NDArray[np.uint8] | NDArray[np.float32]) -> str:
 
 
 def signature_distance(first: str, second: str) -> int:
-    """Bits in which two signatures differ, 0..256."""
+    """Bits in which two signatures differ, 0..256; compare with NEAR_DUPLICATE_BITS."""
     return (int(first, 16) ^ int(second, 16)).bit_count()

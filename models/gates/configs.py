@@ -1,0 +1,59 @@
+"""What a plan says of an image gate. Light: the engines are imported by `open()`.
+
+Calibration: "real" below are the 975 frontal radiographs of NIH ChestX-ray14 that the tests use,
+256 px; all pass at the defaults.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from models.engines import EngineConfig
+
+if TYPE_CHECKING:
+    from models.gates.technical import TechnicalGate
+
+TECHNICAL_REVISION = "technical-1"  # raised whenever a verdict can change at equal thresholds
+
+
+class TechnicalConfig(EngineConfig):
+    """Rejects what is no usable image at all: broken numbers, flat, burnt out, half empty."""
+
+    kind: Literal["technical"] = "technical"
+    size_px: int | None = Field(
+        default=None,
+        ge=8,
+        le=8192,
+        description="Side the square image must have, pixels; empty accepts any size.",
+    )
+    min_contrast: float = Field(
+        default=12.0,
+        ge=0.0,
+        le=255.0,
+        description="Least standard deviation of the grey levels 0..255; below it the image counts "
+        "as constant. Real: 27.5 to 82.3.",
+    )
+    max_saturated_fraction: float = Field(
+        default=0.6,
+        gt=0.0,
+        le=1.0,
+        description="Largest share of pixels at or beyond either end of the grey scale. "
+        "Real: at most 0.43 (wide black collimation).",
+    )
+    max_border_fraction: float = Field(
+        default=0.46,
+        gt=0.0,
+        le=1.0,
+        description="Largest share of the image outside the box of rows and columns that show "
+        "anything: black or white frames, half-empty images. Real: at most 0.43.",
+    )
+
+    def revision(self) -> str:
+        """The version of the checks; the thresholds are part of the plan."""
+        return TECHNICAL_REVISION
+
+    def open(self) -> "TechnicalGate":
+        """A gate of plain arithmetic."""
+        from models.gates.technical import TechnicalGate
+
+        return TechnicalGate(self)
