@@ -153,7 +153,7 @@ class ImageRules(_Plan):
         description="Gates every image passes, in order.",
     )
     near_duplicate_max_distance: int | None = Field(
-        4,
+        24,  # models.images.NEAR_DUPLICATE_BITS, calibrated there on copies and other bodies
         ge=0,
         le=64,
         description="Differing bits, of 256, up to which two images count as the same; "

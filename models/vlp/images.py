@@ -1,0 +1,118 @@
+"""From stored PNG to what the tower sees, and random views of it.
+
+Shape suffixes: B batch, S image side, K blur kernel side.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from models.images import decode_png
+from models.vlp.configs import AugmentationConfig
+from storage.errors import DamagedObject
+
+
+def training_image(png: bytes, size_px: int, name: str) -> NDArray[np.uint8]:
+    """A stored image at training size, uint8 (S, S).
+
+    Args:
+        png: Encoded grey image.
+        size_px: Side of the square wanted.
+        name: What to call the image in an error.
+
+    Raises:
+        DamagedObject: If the bytes are no image.
+    """
+    try:
+        return fit_square(decode_png(png), size_px)
+    except ValueError as error:
+        raise DamagedObject(f"image of {name}: {error}; make the release again") from error
+
+
+def fit_square(pixels_HW: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Longest side to `size_px`, antialiased, the rest padded with black on both sides.
+
+    Source: data preparation of MGCA's public code (longest side resized, zero-padded).
+    """
+    height, width = pixels_HW.shape
+    scale = size_px / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    image = Image.fromarray(pixels_HW)
+    if (new_height, new_width) != (height, width):
+        image = image.resize((new_width, new_height), Image.Resampling.BILINEAR)
+    square = np.zeros((size_px, size_px), np.uint8)
+    top, left = (size_px - new_height) // 2, (size_px - new_width) // 2
+    square[top : top + new_height, left : left + new_width] = np.asarray(image)
+    return square
+
+
+def as_input(images_B1SS: Tensor) -> Tensor:
+    """Grey levels 0..255 to float32 -1..1: mean and deviation 0.5, as MGCA prepares data."""
+    return images_B1SS.float() / 127.5 - 1
+
+
+def random_views(images_B1SS: Tensor, config: AugmentationConfig, random: Generator) -> Tensor:
+    """One random view of each image, same shape, in -1..1.
+
+    Args:
+        images_B1SS: Inputs in -1..1, (B, 1, S, S), on any device.
+        config: Ranges of crop, affine, brightness, contrast and blur.
+        random: CPU generator; the draws do not depend on the device.
+    """
+    views = _moved(images_B1SS, config, random)
+    views = _relit(views, config, random)
+    return _blurred(views, config, random).clamp(-1, 1)
+
+
+def _uniform(count: int, low: float, high: float, random: Generator) -> Tensor:
+    return torch.rand(count, generator=random) * (high - low) + low
+
+
+def _moved(images: Tensor, config: AugmentationConfig, random: Generator) -> Tensor:
+    """Crop, rotation, shift and flip as one resampling, black outside."""
+    count = len(images)
+    side = _uniform(count, config.min_crop, 1, random)
+    angle = _uniform(count, -1, 1, random) * math.radians(config.rotation_degrees)
+    free_B2 = (1 - side).unsqueeze(1) + 2 * config.translation
+    centre_B2 = (torch.rand(count, 2, generator=random) * 2 - 1) * free_B2
+    flips = torch.rand(count, generator=random) < 0.5
+    mirror = torch.where(flips & config.horizontal_flip, -1.0, 1.0)
+    cosine, sine = side * angle.cos(), side * angle.sin()
+    rows = [cosine * mirror, -sine, centre_B2[:, 0], sine * mirror, cosine, centre_B2[:, 1]]
+    affine_B23 = torch.stack(rows, dim=1).view(count, 2, 3).to(images.device)
+    grid = functional.affine_grid(affine_B23, list(images.shape), align_corners=False)
+    # black is -1 here: shifted to 0 so that what lies outside the image is black, not grey
+    return functional.grid_sample(images + 1, grid, align_corners=False) - 1
+
+
+def _relit(images: Tensor, config: AugmentationConfig, random: Generator) -> Tensor:
+    count = len(images)
+    shift = _uniform(count, -2 * config.brightness, 2 * config.brightness, random)
+    gain = _uniform(count, 1 - config.contrast, 1 + config.contrast, random)
+    shift_B111, gain_B111 = (x.view(count, 1, 1, 1).to(images.device) for x in (shift, gain))
+    mean_B111 = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images - mean_B111) * gain_B111 + mean_B111 + shift_B111
+
+
+def _blurred(images: Tensor, config: AugmentationConfig, random: Generator) -> Tensor:
+    """Gaussian blur of some images, each with its own width; separable, as two convolutions."""
+    chosen = (torch.rand(len(images), generator=random) < config.blur_probability).nonzero()[:, 0]
+    sigma = _uniform(len(images), 0.1, max(0.1, config.max_blur_px), random)[chosen]
+    if len(chosen) == 0:
+        return images
+    radius = math.ceil(3 * config.max_blur_px)
+    offsets_K = torch.arange(-radius, radius + 1)
+    kernel_BK = torch.exp(-0.5 * (offsets_K / sigma[:, None]) ** 2)
+    kernel_B11K = (kernel_BK / kernel_BK.sum(dim=1, keepdim=True))[:, None, None]
+    kernel_B11K = kernel_B11K.to(images.device)
+    chosen = chosen.to(images.device)
+    one_1BSS = functional.pad(images[chosen, 0], [radius] * 4, mode="replicate")[None]
+    groups = len(chosen)
+    one_1BSS = functional.conv2d(one_1BSS, kernel_B11K, groups=groups)
+    one_1BSS = functional.conv2d(one_1BSS, kernel_B11K.transpose(2, 3), groups=groups)
+    return images.index_copy(0, chosen, one_1BSS[0][:, None])

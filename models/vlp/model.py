@@ -1,0 +1,120 @@
+"""The pre-trained model: two towers, the objective's heads, the tokenizer that feeds the text.
+
+Shape suffixes: N inputs, D shared embedding, S image side, L tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.vlp.configs import PretrainingConfig
+from models.vlp.images import as_input, fit_square
+from models.vlp.objectives import ObjectiveLoss, PretrainingObjective, TowerWidths
+from models.vlp.tokenizer import WordTokenizer, words
+from models.vlp.towers import TextTower, build_image_tower, image_channels
+
+
+class VisionLanguageModel(nn.Module):
+    """Embeds radiographs and sentences in one space.
+
+    Random weights come from torch's global generator: seed it before building.
+    """
+
+    objective: PretrainingObjective
+
+    def __init__(self, config: PretrainingConfig, tokenizer: WordTokenizer) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        tower = build_image_tower(config.image_tower)
+        self.image_tower = tower.to(memory_format=torch.channels_last)  # a third faster on CPUs
+        self.text_tower = TextTower(config.text_tower, len(tokenizer))
+        pooled, local = image_channels(self.image_tower, config.image_tower.image_size_px)
+        text = config.text_tower.width
+        self.objective = config.objective.build(TowerWidths(pooled, local, text, text))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.text_tower.positions.device
+
+    def loss(
+        self,
+        images_B1SS: Tensor,
+        token_ids_VBL: Sequence[Tensor],
+        progress: float,
+        precision: torch.dtype = torch.float32,
+    ) -> ObjectiveLoss:
+        """The objective's loss, averaged over independent text draws for the same images.
+
+        Args:
+            images_B1SS: Image views in -1..1, (B, 1, S, S).
+            token_ids_VBL: One or more draws of text views, each (B, L).
+            progress: Epochs done so far.
+            precision: Of the towers; the objective always computes in float32.
+        """
+        mixed = precision is not torch.float32
+        with torch.autocast(images_B1SS.device.type, precision, enabled=mixed):
+            images = self.image_tower(images_B1SS)
+            texts = [self.text_tower(ids_BL) for ids_BL in token_ids_VBL]
+        losses = [
+            self.objective.loss(images.in_float32(), text.in_float32(), progress) for text in texts
+        ]
+        total = torch.stack([loss.total for loss in losses]).mean()
+        terms = {
+            name: torch.stack([loss.terms[name] for loss in losses]).mean()
+            for name in losses[0].terms
+        }
+        return ObjectiveLoss(total, terms)
+
+    def encode_images(
+        self, images: Sequence[NDArray[np.uint8]], batch_size: int = 64
+    ) -> NDArray[np.float32]:
+        """Unit-norm embeddings of grey images of any size, (N, D), in order.
+
+        Args:
+            images: Each uint8 (height, width); made square and resized as in training.
+            batch_size: Images on the device at once.
+        """
+        size = self.config.image_tower.image_size_px
+        rows: list[Tensor] = []
+        with _evaluating(self):
+            for start in range(0, len(images), batch_size):
+                batch = [fit_square(image, size) for image in images[start : start + batch_size]]
+                inputs = as_input(torch.from_numpy(np.stack(batch)[:, None]).to(self.device))
+                rows.append(self.objective.embed_images(self.image_tower(inputs)).cpu())
+        return torch.cat(rows).numpy() if rows else self._no_rows()
+
+    def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
+        """Unit-norm embeddings of texts, (N, D), in order."""
+        rows: list[Tensor] = []
+        with _evaluating(self):
+            for start in range(0, len(texts), batch_size):
+                ids_BL = self.tokenizer.encode_batch(
+                    texts[start : start + batch_size], self.config.text_tower.max_tokens
+                )
+                features = self.text_tower(torch.from_numpy(ids_BL).to(self.device))
+                rows.append(self.objective.embed_texts(features).cpu())
+        return torch.cat(rows).numpy() if rows else self._no_rows()
+
+    def knows(self, text: str) -> bool:
+        """True if the tokenizer holds every word of a text, so that training text did."""
+        return all(self.tokenizer.knows(word) for word in words(text))
+
+    def _no_rows(self) -> NDArray[np.float32]:
+        return np.empty((0, 0), np.float32)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)

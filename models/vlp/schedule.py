@@ -1,0 +1,74 @@
+"""What happens at which step, as pure functions of seed and step: order, rate, randomness.
+
+Nothing is carried from step to step, so a run resumed at step k draws what it would have drawn.
+"""
+
+import math
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+class Purpose(IntEnum):
+    """What a random stream is for; part of its seed, so never renumber."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    TEXT = 2
+    IMAGE = 3
+    DROPOUT = 4
+
+
+def numpy_random(seed: int, purpose: Purpose, step: int) -> np.random.Generator:
+    """The stream of one purpose at one step (or epoch)."""
+    return np.random.default_rng([seed, purpose, step])
+
+
+def torch_seed(seed: int, purpose: Purpose, step: int) -> int:
+    """The same for torch, 0 <= seed < 2^63."""
+    return int(numpy_random(seed, purpose, step).integers(2**63 - 1))
+
+
+def torch_random(seed: int, purpose: Purpose, step: int) -> torch.Generator:
+    """A CPU generator of one purpose at one step."""
+    return torch.Generator().manual_seed(torch_seed(seed, purpose, step))
+
+
+def batch_pairs(
+    seed: int, num_pairs: int, batch_size: int, first_step: int, last_step: int
+) -> list[NDArray[np.int64]]:
+    """Pair numbers of each step in a range; every epoch a new order, its odd rest left out.
+
+    Args:
+        seed: Of the run.
+        num_pairs: Pairs in the split, at least `batch_size`.
+        batch_size: Pairs per step.
+        first_step: First step wanted, from 1.
+        last_step: Last step wanted, inclusive.
+    """
+    per_epoch = num_pairs // batch_size
+    batches: list[NDArray[np.int64]] = []
+    for epoch in range((first_step - 1) // per_epoch, (last_step - 1) // per_epoch + 1):
+        order = numpy_random(seed, Purpose.ORDER, epoch).permutation(num_pairs)
+        start = max(first_step - 1 - epoch * per_epoch, 0)
+        end = min(last_step - epoch * per_epoch, per_epoch)
+        batches += [order[k * batch_size : (k + 1) * batch_size] for k in range(start, end)]
+    return batches
+
+
+def learning_rate(step: int, num_steps: int, peak: float, warmup: float) -> float:
+    """Linear rise over `warmup` of the steps, then half a cosine to zero.
+
+    Args:
+        step: From 1.
+        num_steps: Steps in all.
+        peak: Highest rate.
+        warmup: Share of the steps, 0 <= warmup < 1.
+    """
+    rising = warmup * num_steps
+    if step <= rising:
+        return peak * step / rising
+    done = (step - rising) / (num_steps - rising)
+    return peak * 0.5 * (1 + math.cos(math.pi * done))

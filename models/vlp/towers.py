@@ -1,0 +1,126 @@
+"""Image and text towers. Each gives one pooled vector and local ones per input.
+
+Shape suffixes: B batch, C channels, S image side, H and W feature-map sides, L tokens.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.vlp.configs import ImageTowerConfig, TextTowerConfig
+from models.vlp.narrow_resnet import NarrowResNet
+from models.vlp.objectives import ImageFeatures, TextFeatures
+from models.vlp.tokenizer import PADDING_ID
+
+
+class TimmTower(nn.Module):
+    """Any timm model with a feature map or patch tokens."""
+
+    def __init__(self, name: str, config: ImageTowerConfig) -> None:
+        super().__init__()
+        self.trunk = _timm_trunk(name, config)
+
+    def forward(self, images_B1SS: Tensor) -> ImageFeatures:
+        """The last map, and timm's own pooling of it."""
+        last, maps = self.trunk.forward_intermediates(images_B1SS, indices=1)
+        return ImageFeatures(self.trunk.forward_head(last, pre_logits=True), maps[-1])
+
+
+class OpenClipTower(nn.Module):
+    """The image half of any open_clip model; the grey image fills its three channels."""
+
+    def __init__(self, name: str, config: ImageTowerConfig) -> None:
+        super().__init__()
+        self.trunk = _open_clip_trunk(name, config)
+
+    def forward(self, images_B1SS: Tensor) -> ImageFeatures:
+        """The map before pooling, and open_clip's own image feature."""
+        seen = self.trunk.forward_intermediates(images_B1SS.expand(-1, 3, -1, -1), indices=1)
+        return ImageFeatures(seen["image_features"], seen["image_intermediates"][-1])
+
+
+class TextTower(nn.Module):
+    """A pre-norm transformer over words; the pooled vector is the mean over real tokens."""
+
+    def __init__(self, config: TextTowerConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary_size, config.width, padding_idx=PADDING_ID)
+        self.positions = nn.Parameter(torch.zeros(config.max_tokens, config.width))
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        layer = nn.TransformerEncoderLayer(
+            config.width,
+            config.num_heads,
+            4 * config.width,
+            config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.layers = nn.TransformerEncoder(layer, config.num_layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, token_ids_BL: Tensor) -> TextFeatures:
+        """Features of padded token ids, (B, L) with L at most `max_tokens`."""
+        mask_BL = token_ids_BL != PADDING_ID
+        mask_BL[:, 0] = True  # a text without words still gives a vector
+        embedded_BLC = self.tokens(token_ids_BL) + self.positions[: token_ids_BL.shape[1]]
+        local_BLC = self.norm(self.layers(embedded_BLC, src_key_padding_mask=~mask_BL))
+        real_BL1 = mask_BL.unsqueeze(-1).to(local_BLC.dtype)
+        pooled_BC = (local_BLC * real_BL1).sum(dim=1) / real_BL1.sum(dim=1)
+        return TextFeatures(pooled_BC, local_BLC, token_ids_BL, mask_BL)
+
+
+def build_image_tower(config: ImageTowerConfig) -> nn.Module:
+    """The tower a config names: images (B, 1, S, S) in -1..1 to `ImageFeatures`.
+
+    Raises:
+        ValueError: If the library does not know the model or cannot build it at this size.
+    """
+    library, _, name = config.name.partition("/")
+    if library == "timm":
+        return TimmTower(name, config)
+    if library == "open_clip":
+        return OpenClipTower(name, config)
+    return NarrowResNet(config.width, config.blocks_per_stage)
+
+
+@torch.no_grad()
+def image_channels(tower: nn.Module, image_size_px: int) -> tuple[int, int]:
+    """Widths of a tower's pooled and local features, by showing it one blank image."""
+    was_training = tower.training
+    seen: ImageFeatures = tower.eval()(torch.zeros(1, 1, image_size_px, image_size_px))
+    tower.train(was_training)
+    return seen.pooled_BC.shape[1], seen.local_BCHW.shape[1]
+
+
+def _timm_trunk(name: str, config: ImageTowerConfig) -> Any:
+    import timm
+
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "timm.list_models()"
+        raise ValueError(f"image tower must be a model of timm, got {name!r}; try {near}")
+    tagged = f"{name}.{config.pretrained_tag}" if config.pretrained_tag else name
+    settings: dict[str, Any] = {
+        "pretrained": config.pretrained_tag is not None,
+        "in_chans": 1,
+        "num_classes": 0,
+    }
+    if timm.models.is_model_in_modules(
+        name, {"vision_transformer", "deit", "swin_transformer", "beit"}
+    ):
+        settings["img_size"] = config.image_size_px  # position embeddings are made for one size
+    return timm.create_model(tagged, **settings)
+
+
+def _open_clip_trunk(name: str, config: ImageTowerConfig) -> Any:
+    import open_clip
+
+    if name not in open_clip.list_models():
+        near = ", ".join(open_clip.list_models()[:5])
+        raise ValueError(f"image tower must be a model of open_clip, got {name!r}; try {near}")
+    model = open_clip.create_model(
+        name, pretrained=config.pretrained_tag, force_image_size=config.image_size_px
+    )
+    return model.visual

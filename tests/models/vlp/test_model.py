@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from models.vlp.configs import PretrainingConfig
+from models.vlp.model import VisionLanguageModel
+from models.vlp.tokenizer import WordTokenizer
+
+
+@pytest.fixture
+def model(tiny_config: PretrainingConfig) -> VisionLanguageModel:
+    torch.manual_seed(0)
+    tokenizer = WordTokenizer.train(["no effusion large heart"], 10, 1)
+    return VisionLanguageModel(tiny_config, tokenizer)
+
+
+def pictures(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (40 + k, 50), dtype=np.uint8) for k in range(count)]
+
+
+def test_encode_gives_unit_rows_in_order_whatever_the_batch(model: VisionLanguageModel) -> None:
+    whole, parts = (model.encode_images(pictures(7), batch_size=size) for size in (7, 2))
+    np.testing.assert_allclose(whole, parts, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
+    texts = ["no effusion", "heart", "a word never seen"]
+    np.testing.assert_allclose(
+        model.encode_texts(texts), model.encode_texts(texts, batch_size=1), atol=1e-5
+    )
+
+
+def test_encode_leaves_a_training_model_training_and_its_statistics_alone(
+    model: VisionLanguageModel,
+) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train().encode_images(pictures(3))
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_encode_nothing_gives_no_rows(model: VisionLanguageModel) -> None:
+    assert len(model.encode_images([])) == 0
+    assert len(model.encode_texts([])) == 0
+
+
+def test_loss_of_several_text_draws_is_their_mean(model: VisionLanguageModel) -> None:
+    model.eval()
+    images = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    first, second = torch.tensor([[3, 4], [5, 6], [7, 8]]), torch.tensor([[8, 7], [6, 5], [4, 3]])
+    each = [model.loss(images, [ids], 0.0).total.item() for ids in (first, second)]
+    both = model.loss(images, [first, second], 0.0).total.item()
+    assert both == pytest.approx(sum(each) / 2, rel=1e-5)
+    assert each[0] != pytest.approx(each[1], rel=1e-4)
+
+
+def test_loss_in_bfloat16_is_near_that_in_float32(model: VisionLanguageModel) -> None:
+    model.eval()
+    images, ids = torch.rand(4, 1, 32, 32), torch.tensor([[3, 4], [5, 6], [7, 8], [9, 3]])
+    wide, narrow = (
+        model.loss(images, [ids], 0.0, precision) for precision in (torch.float32, torch.bfloat16)
+    )
+    assert narrow.total.dtype == torch.float32
+    assert narrow.total.item() == pytest.approx(wide.total.item(), rel=0.02)
+
+
+def test_knows_only_texts_whose_every_word_was_in_training(model: VisionLanguageModel) -> None:
+    assert model.knows("No large effusion.")
+    assert not model.knows("no pneumothorax")

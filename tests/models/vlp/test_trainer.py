@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.vlp.checkpoint import (
+    MODEL_FILE,
+    TRAINING_FILE,
+    TrainingProvenance,
+    load_checkpoint,
+    load_model,
+)
+from models.vlp.configs import PretrainingConfig
+from models.vlp.data import PairSource
+from models.vlp.trainer import pretrain
+from models.vlp.training_log import StepLog, read_log
+from storage.errors import DamagedObject, FactoryError, PlanMismatch
+
+from .conftest import SHAPES, draw_shapes, shape_rows, write_pairs
+
+PROVENANCE = TrainingProvenance('{"name": "demo"}', "demo", "1", "0.1.0")
+GOLDEN = Path(__file__).with_name("golden_loss_curve.json")
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def with_training(config: PretrainingConfig, **changes: object) -> PretrainingConfig:
+    training = config.training.model_copy(update=changes)
+    return config.model_copy(update={"training": training})
+
+
+def losses(folder: Path) -> list[float]:
+    return [entry.loss for entry in read_log(folder / "log.jsonl")]
+
+
+def killed_at(step: int) -> Callable[[StepLog], None]:
+    def stop(entry: StepLog) -> None:
+        if entry.step == step:
+            raise Killed
+
+    return stop
+
+
+def test_pretrain_writes_model_log_and_provenance(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    seen: list[StepLog] = []
+    result = pretrain(tiny_config, pairs, tmp_path, PROVENANCE, seen.append)
+    checkpoint = load_checkpoint(result.model_path)
+    assert checkpoint.provenance == PROVENANCE
+    assert checkpoint.config.training.seed == 11
+    assert (checkpoint.step, checkpoint.num_steps) == (12, 12)
+    assert checkpoint.optimiser == {}
+    assert not (tmp_path / TRAINING_FILE).exists()
+    assert [entry.step for entry in seen] == list(range(1, 13))
+    assert read_log(result.log_path) == seen
+
+
+@pytest.mark.parametrize(("step", "resumed_at"), [(3, 0), (5, 0), (9, 5)])
+def test_pretrain_killed_and_resumed_gives_the_same_curve_and_weights(
+    pairs: PairSource,
+    tiny_config: PretrainingConfig,
+    tmp_path: Path,
+    step: int,
+    resumed_at: int,
+) -> None:
+    """Step 5 is killed before its checkpoint is written."""
+    undisturbed = pretrain(tiny_config, pairs, tmp_path / "whole", PROVENANCE)
+    with pytest.raises(Killed):
+        pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE, killed_at(step))
+    resumed = pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE)
+    assert resumed.resumed_at == resumed_at
+    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+    whole, cut = (load_checkpoint(r.model_path).model for r in (undisturbed, resumed))
+    for name, value in whole.items():
+        torch.testing.assert_close(cut[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_pretrain_sigkilled_process_leaves_a_run_that_resumes(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    script = (
+        "import os, signal, sys, json\n"
+        "from pathlib import Path\n"
+        "from models.vlp.checkpoint import TrainingProvenance\n"
+        "from models.vlp.configs import PretrainingConfig\n"
+        "from models.vlp.data import PairSource\n"
+        "from models.vlp.trainer import pretrain\n"
+        "config = PretrainingConfig.model_validate_json(sys.argv[1])\n"
+        "stop = lambda entry: os.kill(os.getpid(), signal.SIGKILL) if entry.step == 8 else None\n"
+        "provenance = TrainingProvenance(*json.loads(sys.argv[4]))\n"
+        "pretrain(config, PairSource(sys.argv[2]), Path(sys.argv[3]), provenance, stop)\n"
+    )
+    given = json.dumps(["{}", "demo", "1", "0"])
+    child = subprocess.run(
+        [sys.executable, "-c", script, tiny_config.model_dump_json(), pairs.uri,
+         str(tmp_path / "cut"), given],
+        check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert child.returncode == -signal.SIGKILL
+    resumed = pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE)
+    pretrain(tiny_config, pairs, tmp_path / "whole", PROVENANCE)
+    assert resumed.resumed_at == 5
+    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+
+
+def test_pretrain_from_workers_equals_pretrain_from_memory(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    pretrain(tiny_config, pairs, tmp_path / "memory", PROVENANCE)
+    workers = with_training(tiny_config, memory_limit_mib=0, num_workers=1)
+    pretrain(workers, pairs, tmp_path / "workers", PROVENANCE)
+    assert losses(tmp_path / "workers") == pytest.approx(losses(tmp_path / "memory"), abs=1e-6)
+
+
+def test_pretrain_does_not_depend_on_the_order_of_the_table(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    ordered = write_pairs(shape_rows(96), tmp_path / "ordered.lance")
+    pretrain(tiny_config, pairs, tmp_path / "a", PROVENANCE)
+    pretrain(tiny_config, ordered, tmp_path / "b", PROVENANCE)
+    assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "b"), abs=1e-6)
+
+
+def test_pretrain_again_returns_the_finished_run(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    first = pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
+    written = first.model_path.stat().st_mtime_ns
+    again = pretrain(with_training(tiny_config, num_workers=1), pairs, tmp_path, PROVENANCE)
+    assert again == replace(first, resumed_at=12)
+    assert first.model_path.stat().st_mtime_ns == written
+
+
+def test_pretrain_in_the_folder_of_another_run_names_what_differs(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
+    other = with_training(tiny_config, learning_rate=0.5)
+    with pytest.raises(PlanMismatch, match=r"training\.learning_rate 0\.002 -> 0\.5"):
+        pretrain(other, pairs, tmp_path, PROVENANCE)
+    with pytest.raises(PlanMismatch, match="release '1' -> '2'"):
+        pretrain(tiny_config, pairs, tmp_path, replace(PROVENANCE, release="2"))
+
+
+def test_pretrain_diverging_stops_with_one_clear_line_and_no_model(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    def poison(images: torch.Tensor, *_: object) -> torch.Tensor:
+        return images * torch.nan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.vlp.training_run.random_views", poison)
+        with pytest.raises(FactoryError, match="must stay finite, got nan at step 1 of 12"):
+            pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
+    assert not (tmp_path / MODEL_FILE).exists()
+
+
+def test_pretrain_over_a_damaged_checkpoint_says_which(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    (tmp_path / TRAINING_FILE).write_bytes(b"not a checkpoint")
+    with pytest.raises(DamagedObject, match=TRAINING_FILE):
+        pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
+
+
+def test_pretrain_on_one_pair_says_what_is_needed(
+    tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    source = write_pairs(shape_rows(1), tmp_path / "pairs.lance")
+    with pytest.raises(ValueError, match="needs at least 2 pairs to contrast, got 1"):
+        pretrain(tiny_config, source, tmp_path / "run", PROVENANCE)
+
+
+def test_pretrain_follows_the_golden_loss_curve(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    """Made by this very run on an x86 core; 1e-3 allows for another processor's rounding."""
+    pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
+    assert losses(tmp_path) == pytest.approx(json.loads(GOLDEN.read_text()), abs=1e-3)
+
+
+def test_pretrain_learns_what_the_sentences_say(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    config = with_training(tiny_config, steps=150, learning_rate=3e-3, texts_per_image=2)
+    model = load_model(pretrain(config, pairs, tmp_path, PROVENANCE).model_path)
+    random = np.random.default_rng(99)
+    for shape in SHAPES:
+        stated, denied = model.encode_texts([f"there is a {shape}", f"no {shape}"])
+        images = [draw_shapes(present, random, 40) for present in [[shape], []] * 20]
+        margin = model.encode_images(images) @ (stated - denied)
+        assert margin[::2].mean() > margin[1::2].mean(), shape
