@@ -5,7 +5,6 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
-from scipy import fft
 
 from storage.records import NOT_FOR_CLINICAL_USE
 
@@ -93,6 +92,8 @@ def signature(pixels_HW: NDArray[np.uint8] | NDArray[np.float32]) -> str:
 
     Source: the DCT hash of Zauner 2010 ("pHash"), with 16 x 16 in place of 8 x 8 coefficients.
     """
+    from scipy import fft  # a third of a second to import, which no scheduler should pay
+
     image = Image.fromarray(to_uint8(pixels_HW))
     small = image.resize((SIGNATURE_GRID, SIGNATURE_GRID), Image.Resampling.BOX)
     grid = np.asarray(small, dtype=np.float32)

@@ -9,17 +9,16 @@ Shape suffixes: B batch, C channels, D shared embedding, L tokens, H and W featu
 """
 
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from models.registry import registered_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
-
-GROUP = "cxr_factory.objectives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +130,7 @@ class ConvirtConfig(ObjectiveConfig):
         return Convirt(self, widths)
 
 
-_IN_TREE: dict[str, type[ObjectiveConfig]] = {"convirt": ConvirtConfig}
-
-
-def objective_kinds() -> list[str]:
-    """Kinds that can be named in a plan, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)} | set(_IN_TREE))
-
-
-def objective_config(settings: ObjectiveConfig | dict[str, Any]) -> ObjectiveConfig:
+def objective_config(settings: Any) -> ObjectiveConfig:
     """Validate an objective's settings with the config class its kind registered.
 
     Args:
@@ -148,27 +139,4 @@ def objective_config(settings: ObjectiveConfig | dict[str, Any]) -> ObjectiveCon
     Raises:
         ValueError: If the kind is unknown or two packages claim it; names what is registered.
     """
-    if isinstance(settings, ObjectiveConfig):
-        return settings
-    return _config_class(settings.get("kind")).model_validate(settings)
-
-
-def _config_class(kind: Any) -> type[ObjectiveConfig]:
-    if kind in _IN_TREE:
-        return _IN_TREE[kind]
-    owners = {point.value: point for point in entry_points(group=GROUP, name=str(kind))}
-    if not owners:
-        raise ValueError(
-            f"objective: kind must be one of {', '.join(objective_kinds())}; got {kind!r}; "
-            "install the package that brings it or name another"
-        )
-    if len(owners) > 1:
-        raise ValueError(
-            f"objective: kind {kind!r} is claimed by {' and '.join(sorted(owners))}; uninstall one"
-        )
-    config_class = next(iter(owners.values())).load()
-    if not (isinstance(config_class, type) and issubclass(config_class, ObjectiveConfig)):
-        raise ValueError(
-            f"objective: kind {kind!r} must register an ObjectiveConfig class; got {config_class!r}"
-        )
-    return config_class
+    return registered_config("objectives", settings, ObjectiveConfig)

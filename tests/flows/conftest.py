@@ -39,6 +39,6 @@ def tiny_plan(**changes: Any) -> DatasetPlan:
         "splits": {"train": 0.8, "validation": 0.2},
         "writer": {"kind": "grammar"},
         "painter": {"kind": "phantom", "image_size_px": 64},
-        "execution": {"shard_units": 4, "retry_delay_seconds": 0.0},
+        "execution": {"shard_units": 8, "num_processes": 1, "retry_delay_seconds": 0.0},
     }
     return DatasetPlan.model_validate(settings | changes)

@@ -14,11 +14,11 @@ import yaml
 
 from tests.flows.conftest import tiny_plan
 
-NUM_KILLS = 3
+NUM_KILLS = 2
 
 
 def _command(tmp_path: Path, root: Path) -> list[str]:
-    plan = tiny_plan(execution={"shard_units": 3, "units_in_flight": 2}, unit_size=2)
+    plan = tiny_plan(execution={"shard_units": 8, "units_in_flight": 2}, unit_size=2)
     path = tmp_path / "plan.yaml"
     path.write_text(yaml.safe_dump(plan.model_dump(mode="json")))
     cli = str(Path(sys.executable).parent / "cxr-factory")
@@ -50,7 +50,7 @@ def test_generate_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path)
     chance = random.Random(5)
     settled = 0
     for _ in range(NUM_KILLS):
-        settled += chance.randint(1, 9)
+        settled += chance.randint(1, 12)
         process = subprocess.Popen(
             _command(tmp_path, root),
             stdout=subprocess.DEVNULL,

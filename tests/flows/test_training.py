@@ -1,0 +1,94 @@
+"""Pretrain and evaluate as flows, on a release and on real images of a corpus."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flows.evaluation import evaluate
+from flows.generate import generate_dataset
+from flows.ingest import ingest_corpus
+from flows.plans import EvaluatePlan, PretrainPlan
+from flows.pretrain import pretrain
+from storage.errors import ObjectMissing
+from tests.flows.conftest import tiny_plan
+
+TRAINING = {
+    "name": "tiny-convirt",
+    "dataset": "tiny",
+    "model": {
+        "image_tower": {"image_size_px": 32, "width": 8},
+        "text_tower": {"width": 16, "num_layers": 1, "num_heads": 2},
+        "training": {"steps": 4, "batch_size": 8, "device": "cpu"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("factory"))
+    generate_dataset(tiny_plan(), folder)
+    return folder
+
+
+def _nih_folder(folder: Path) -> Path:
+    """Two patients in the official layout."""
+    (folder / "images").mkdir(parents=True)
+    lines = [
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
+    ]
+    for patient in range(1, 5):
+        name = f"0000000{patient}_000.png"
+        Image.new("L", (64, 64), 40 * patient).save(folder / "images" / name)
+        label = "Effusion|Mass" if patient % 2 else "No Finding"
+        lines.append(f"{name},{label},0,{patient},60,F,{'PA' if patient > 2 else 'AP'}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    (folder / "bbox.csv").write_text("Image Index,Finding Label,Bbox [x,y,w,h],,,\n")
+    return folder
+
+
+def test_pretrain_and_evaluate_write_metrics_with_interval(root: str, tmp_path: Path) -> None:
+    run = pretrain(PretrainPlan.model_validate(TRAINING), root)
+    assert run.run == "tiny-convirt-r1"
+    ingest_corpus("nih", str(_nih_folder(tmp_path / "nih")), "nih", root)
+    sets = [
+        {"kind": "phantoms", "num_images": 40, "painter": {"kind": "phantom", "image_size_px": 64}},
+        {"kind": "corpus", "name": "nih", "corpus": "nih"},
+    ]
+    plan = EvaluatePlan.model_validate(
+        {"run": run.run, "sets": sets, "zero_shot": {"num_resamples": 100}}
+    )
+    evaluate(plan, root)
+    metrics = json.loads((Path(root) / "models" / run.run / "metrics.json").read_text())
+    phantoms, real = metrics["zero_shot"]["phantoms"], metrics["zero_shot"]["nih"]
+    low, high = phantoms["ci95"]
+    assert 0 <= low <= phantoms["macro_auroc"] <= high <= 1
+    assert real["per_finding"]["Hernia"]["auroc"] is None
+    assert "no image is labelled present" in real["per_finding"]["Hernia"]["reason"]
+    assert set(real["per_view"]) == {"AP", "PA"}
+    assert metrics["release"] == "tiny@1"
+    assert metrics["provenance"]["dataset"] == "tiny"
+
+
+def test_pretrain_again_is_the_same_run(root: str) -> None:
+    plan = PretrainPlan.model_validate(TRAINING)
+    pretrain(plan, root)
+    model = Path(root) / "models/tiny-convirt-r1/model.safetensors"
+    before = model.stat().st_mtime_ns
+    pretrain(plan, root)
+    assert model.stat().st_mtime_ns == before
+
+
+def test_pretrain_without_a_release_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ObjectMissing, match="run generate first"):
+        pretrain(PretrainPlan.model_validate(TRAINING), str(tmp_path))
+
+
+def test_evaluate_unknown_run_says_so(root: str) -> None:
+    sets = [
+        {"kind": "phantoms", "num_images": 20, "painter": {"kind": "phantom", "image_size_px": 64}}
+    ]
+    plan = EvaluatePlan.model_validate({"run": "absent-r1", "sets": sets})
+    with pytest.raises(ObjectMissing, match="no trained run 'absent-r1'"):
+        evaluate(plan, root)
