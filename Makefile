@@ -31,7 +31,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 exactly-once: setup  ## 4 publishers and a collector racing under 100 kills
 	$(BIN)/python -m benchmarks.exactly_once --kills 100

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from models.engines import EngineConfig
 from storage.corpora import read_corpus, write_entity_table
 from storage.objects import open_store
-from storage.records import EntityKind
+from storage.records import EntityKind, Split
 
 BATCH_REPORTS = 256
 
@@ -19,6 +19,8 @@ BATCH_REPORTS = 256
 def tag_corpus(root: str, name: str, tagger: EngineConfig) -> int:
     """Write the entity table of a corpus: each (text, kind) with the reports that mention it.
 
+    Only reports of training patients are read: what is drawn from the table is trained on.
+
     Returns:
         The number of distinct entities.
 
@@ -26,7 +28,7 @@ def tag_corpus(root: str, name: str, tagger: EngineConfig) -> int:
         ValueError: If the corpus has no reports.
     """
     store = open_store(root)
-    reports = read_corpus(store, name).reports()
+    reports = read_corpus(store, name).reports(Split.TRAIN)
     engine = tagger.open()
     counts: Counter[tuple[str, EntityKind]] = Counter()
     texts = (f"{report.findings} {report.impression}".strip() for report in reports)
@@ -34,7 +36,7 @@ def tag_corpus(root: str, name: str, tagger: EngineConfig) -> int:
         for entities in engine.tag(batch):
             counts.update(entity.key for entity in entities)
     rows = ((text, kind, count) for (text, kind), count in counts.items())
-    write_entity_table(store, name, rows, tagger_revision=tagger.revision())
+    write_entity_table(store, name, rows, tagger_revision=tagger.revision(), split=Split.TRAIN)
     return len(counts)
 
 
