@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from models.vlp import objectives
+from models import registry
 from models.vlp.configs import PretrainingConfig
 from models.vlp.objectives import ConvirtConfig, ObjectiveConfig, objective_config
 
@@ -19,11 +19,11 @@ def register(monkeypatch: pytest.MonkeyPatch, points: Iterable[EntryPoint]) -> N
     def found(*, group: str, name: str | None = None) -> list[EntryPoint]:
         return [p for p in points if p.group == group and name in (None, p.name)]
 
-    monkeypatch.setattr(objectives, "entry_points", found)
+    monkeypatch.setattr(registry, "entry_points", found)
 
 
 def point(value: str) -> EntryPoint:
-    return EntryPoint("other", value, objectives.GROUP)
+    return EntryPoint("other", value, "cxr_factory.objectives")
 
 
 def test_objective_config_finds_convirt_by_kind() -> None:
@@ -54,7 +54,7 @@ def test_objective_claimed_twice_names_both(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_objective_that_is_no_config_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, [point("pathlib:Path")])
-    with pytest.raises(ValueError, match="must register an ObjectiveConfig"):
+    with pytest.raises(ValueError, match="must register a ObjectiveConfig"):
         objective_config({"kind": "other"})
 
 
