@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Protocol, TypeVar
 
@@ -143,6 +143,7 @@ def accepted_reports(dataset: Dataset, unit: int) -> list[ReportRow]:
     return [row for row in rows if row.outcome is Outcome.ACCEPTED]
 
 
+@cache
 def code_version() -> str:
     """Version of this package, with the Python that runs it."""
     return f"cxr-factory {version('cxr-factory')} python {platform.python_version()}"
