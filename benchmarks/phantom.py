@@ -253,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=int, default=2000)
     parser.add_argument("--test", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=26)
+    parser.add_argument("--epochs", type=int, default=45)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--input-px", type=int, default=128, choices=(64, 128))
     parser.add_argument("--threads", type=int, default=1)

@@ -71,12 +71,12 @@ def pneumonia(scene: Scene, placed: Placed) -> Mask:
     for side in placed.sides:
         lung = scene.lung(side)
         x, y = spot(scene, placed, side, (Zone.LOWER, Zone.LOWER, Zone.MIDDLE, Zone.UPPER), rng)
-        radius = 2.2 + 2.6 * placed.extent
+        radius = 3.0 + 2.4 * placed.extent
         weight = cloud(scene, x, y, radius, coarse, 0.55)
-        core = cloud(scene, x, y, 0.55 * radius, coarse, 0.5)
+        core = cloud(scene, x, y, 0.6 * radius, coarse, 0.5)
         texture = np.clip(0.95 + 0.12 * fine, 0.5, 1.3)
-        fill(lung, (0.75 * weight + 0.45 * core) * texture, 0.40 + 0.20 * placed.extent)
-        _bronchograms(scene, lung, 0.6 * core, rng)
+        fill(lung, (0.75 * weight + 0.45 * core) * texture, 0.52 + 0.20 * placed.extent)
+        _bronchograms(scene, lung, 0.9 * weight, rng)
         total = np.maximum(total, weight * lung.field_HW)
     return total > SEEN
 

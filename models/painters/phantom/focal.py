@@ -36,7 +36,7 @@ def _round(scene: Scene, placed: Placed, radius: float, lobes: float, density: f
 
 def nodule(scene: Scene, placed: Placed) -> Mask:
     """A round, well-defined shadow less than 3 cm across."""
-    return _round(scene, placed, 0.65 + 0.78 * placed.extent, 0.08, 2.2)
+    return _round(scene, placed, 0.95 + 0.50 * placed.extent, 0.08, 2.4)
 
 
 def mass(scene: Scene, placed: Placed) -> Mask:
