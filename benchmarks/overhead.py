@@ -1,6 +1,6 @@
 """What the factory costs around an engine, against a bare loop over the same engine.
 
-    python -m benchmarks.overhead [--units 60] [--unit-seconds 1.0]
+    python -m benchmarks.overhead [--units 120] [--unit-seconds 1.0]
 
 The engine sleeps for its units, so that what is measured is Prefect (inline), queue, gates,
 ledger, staging, publishing to Lance and the release. Prints one JSON line: the cost per unit with
@@ -114,12 +114,15 @@ def _register(folder: str) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--units", type=int, default=60)
+    parser.add_argument("--units", type=int, default=120)
     parser.add_argument("--fast-units", type=int, default=400)
     parser.add_argument("--unit-seconds", type=float, default=1.0)
     arguments = parser.parse_args()
+    from flows.cli import PREFECT_DEFAULTS
+
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     from prefect.testing.utilities import prefect_test_harness
 
     with tempfile.TemporaryDirectory() as folder, prefect_test_harness():

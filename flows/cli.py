@@ -25,6 +25,20 @@ PlanFile = Annotated[Path, typer.Argument(help="A YAML plan.", show_default=Fals
 
 DEFAULT_ROOT = "./factory"
 
+# For the server that a command starts for itself. By default Prefect commits every state of every
+# task run on its own, 25 ms of CPU each, and SQLite answers "busy, again in 2 s" in between.
+_RECORDER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER"
+_PERSISTER = "PREFECT_SERVER_SERVICES_EVENT_PERSISTER"
+PREFECT_DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    f"{_RECORDER}_READ_BATCH_SIZE": "100",
+    f"{_RECORDER}_BATCH_SIZE": "100",
+    f"{_RECORDER}_FLUSH_INTERVAL": "1",
+    f"{_PERSISTER}_READ_BATCH_SIZE": "100",
+    f"{_PERSISTER}_BATCH_SIZE": "100",
+    f"{_PERSISTER}_FLUSH_INTERVAL": "1",
+}
+
 
 @app.callback()
 def _options(
@@ -33,7 +47,8 @@ def _options(
     os.environ["CXR_FACTORY_DEBUG"] = "1" if debug else ""
     if not debug:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
 
 
 @app.command()

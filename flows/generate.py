@@ -6,6 +6,7 @@ from flows.plans import DatasetPlan, ExecutionPlan
 from flows.shards import (
     UNIT_RUNNER,
     ShardSummary,
+    inline_subflows,
     open_painting,
     open_writing,
     settle_units,
@@ -52,7 +53,7 @@ def retry_failed_units(
 
 
 def _generate(work: Work) -> Release:
-    with exclusive_run(work.dataset.store, work.dataset.layout):
+    with exclusive_run(work.dataset.store, work.dataset.layout), inline_subflows():
         plan_samples(work.dataset, work.lineage(), work.drawing())
         for shard in work.wanted_shards():  # reserves only while accepted pairs lack
             write_report_shard(shard, return_state=True)

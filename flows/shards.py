@@ -1,11 +1,12 @@
 """What the shard flows do around a stage: open its engines, run the units that lack, sum up."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Semaphore
 from typing import Any
 
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +25,15 @@ from tasks.units import settle_unit
 
 # Bounded, since the default is not; threads start as units need them (see units_in_flight).
 UNIT_RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
+
+
+def inline_subflows() -> AbstractContextManager[None]:
+    """Subflows of this process without heartbeats of their own (decision 0004).
+
+    They die with their parent, whose heartbeat speaks for them, and Prefect would wait up to a
+    second for each to stop.
+    """
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 class ShardSummary(BaseModel):
@@ -84,8 +94,7 @@ def settle_units(work: UnitWork, units: Sequence[int], execution: ExecutionPlan)
         retries=execution.unit_retries,
         retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds),
         retry_jitter_factor=0.5,
-        tags=[work.stage],
-    )
+    )  # no tags: Prefect asks its server for a lease per task run that has any (decision 0004)
     free = Semaphore(execution.units_in_flight)
     futures: list[PrefectFuture[LedgerRecord]] = []
     for unit in units:

@@ -1,6 +1,8 @@
 """Finding what a plan names by `kind`, among the entry points of every installed package."""
 
-from importlib.metadata import entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -12,7 +14,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 def registered_kinds(seam: str) -> list[str]:
     """Kinds registered in the entry-point group `cxr_factory.<seam>`, sorted."""
-    return sorted({point.name for point in entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}")})
+    return sorted({point.name for point in _points(seam)})
 
 
 def registered_class(seam: str, kind: Any, base: type[ConfigT]) -> type[ConfigT]:
@@ -21,7 +23,7 @@ def registered_class(seam: str, kind: Any, base: type[ConfigT]) -> type[ConfigT]
     Raises:
         ValueError: If the kind is unknown, two packages claim it, or it is no `base`.
     """
-    points = entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}", name=str(kind))
+    points = _points(seam).select(name=str(kind))
     owners = {point.value: point for point in points}
     if not owners:
         known = ", ".join(registered_kinds(seam)) or "none; is cxr-factory installed?"
@@ -56,3 +58,13 @@ def registered_config(seam: str, settings: Any, base: type[ConfigT]) -> ConfigT:
         known = ", ".join(registered_kinds(seam))
         raise ValueError(f"{seam}: expected settings with a kind ({known}), got {settings!r}")
     return registered_class(seam, settings["kind"], base).model_validate(settings)
+
+
+def _points(seam: str) -> EntryPoints:
+    return _all_points(tuple(sys.path)).select(group=f"{ENTRY_POINT_PREFIX}.{seam}")
+
+
+@lru_cache(maxsize=4)
+def _all_points(_: tuple[str, ...]) -> EntryPoints:
+    """Every installed package's entry points, read once per search path (tens of milliseconds)."""
+    return entry_points()

@@ -1,9 +1,11 @@
 """What an engine made of rules and word lists is pinned by: the hash of its own files."""
 
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 
+@cache  # the rules that run were read once; a file changed under them is the next process's
 def files_hash(package: str, *names: str) -> str:
     """SHA-256 over files of a package, names included, 64 hex digits.
 
