@@ -10,6 +10,7 @@ from flows.shards import (
     open_painting,
     open_writing,
     settle_units,
+    stop_if_hopeless,
     unpainted_units,
     unwritten_units,
 )
@@ -56,8 +57,8 @@ def _generate(work: Work) -> Release:
     with exclusive_run(work.dataset.store, work.dataset.layout), inline_subflows():
         plan_samples(work.dataset, work.lineage(), work.drawing())
         for shard in work.wanted_shards():  # reserves only while accepted pairs lack
-            write_report_shard(shard, return_state=True)
-            paint_image_shard(shard, return_state=True)
+            stop_if_hopeless(write_report_shard(shard, return_state=True))
+            stop_if_hopeless(paint_image_shard(shard, return_state=True))
         return publish_dataset(work.plan.name, work.root)
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import Semaphore
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -16,7 +17,14 @@ from flows.work import ShardRef, open_work
 from models.painters.painting import PaintStationConfig
 from models.writers.writing import WriteStationConfig
 from storage.dataset import open_dataset
-from storage.errors import EngineFailed
+from storage.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    FactoryError,
+    PlanMismatch,
+    StoreFull,
+    StoreRefused,
+)
 from storage.ledger import LedgerRecord
 from storage.records import Stage
 from tasks.settle import UnitWork
@@ -27,7 +35,7 @@ from tasks.units import settle_unit
 UNIT_RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=256)  # type: ignore[assignment]
 
 
-def inline_subflows() -> AbstractContextManager[None]:
+def inline_subflows() -> AbstractContextManager[object]:
     """Subflows of this process without heartbeats of their own (decision 0004).
 
     They die with their parent, whose heartbeat speaks for them, and Prefect would wait up to a
@@ -45,6 +53,22 @@ class ShardSummary(BaseModel):
     num_accepted: int = Field(description="Samples that the stage kept.")
     num_rejected: int = Field(description="Samples that the stage refused or quarantined.")
     engine_seconds: float = Field(description="Engine time of the settled units, seconds.")
+
+
+# What fails one unit so fails all: neither a retry nor the next unit would fare better.
+_SHARED_FATE = (StoreFull, StoreRefused, EngineUnavailable, PlanMismatch)
+
+
+def stop_if_hopeless(state: State[ShardSummary]) -> None:
+    """Let the other shards go on after one has failed, unless its failure is theirs too.
+
+    Raises:
+        FactoryError: What failed the shard, if it is the store's, the plan's or the machine's.
+    """
+    if state.is_failed():
+        error = state.result(raise_on_failure=False)
+        if isinstance(error, _SHARED_FATE):
+            raise error
 
 
 @contextmanager
@@ -89,21 +113,40 @@ def settle_units(work: UnitWork, units: Sequence[int], execution: ExecutionPlan)
 
     Raises:
         EngineFailed: After all have ended, if some failed for good; names the first.
+        FactoryError: If a unit failed of what would fail every unit; no further one is begun.
     """
     task = settle_unit.with_options(
         retries=execution.unit_retries,
         retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds),
         retry_jitter_factor=0.5,
+        retry_condition_fn=_may_fare_better,
     )  # no tags: Prefect asks its server for a lease per task run that has any (decision 0004)
     free = Semaphore(execution.units_in_flight)
+    hopeless: list[FactoryError] = []
+
+    def ended(future: PrefectFuture[LedgerRecord]) -> None:
+        result: object = future.result(raise_on_failure=False)
+        if isinstance(result, _SHARED_FATE):
+            hopeless.append(result)
+        free.release()
+
     futures: list[PrefectFuture[LedgerRecord]] = []
     for unit in units:
         free.acquire()
+        if hopeless:
+            break
         future = task.submit(work, unit)
-        future.add_done_callback(lambda _: free.release())
+        future.add_done_callback(ended)
         futures.append(future)
     results = [future.result(raise_on_failure=False) for future in futures]
+    if hopeless:
+        raise hopeless[0]
     return _summary(work.stage, units, results)
+
+
+def _may_fare_better(_task: Any, _run: Any, state: State[LedgerRecord]) -> bool:
+    result: object = state.result(raise_on_failure=False)
+    return not isinstance(result, _SHARED_FATE)
 
 
 def _summary(

@@ -12,8 +12,9 @@ from flows.work import lock_work, open_work
 from models.engines import Placement
 from models.painters.configs import PhantomConfig
 from storage.busy import exclusive_run
-from storage.errors import DatasetBusy, EngineFailed, PlanMismatch
+from storage.errors import DatasetBusy, EngineFailed, PlanMismatch, StoreFull
 from storage.layout import Table
+from storage.objects import LocalStore
 from storage.records import NOT_FOR_CLINICAL_USE, Stage
 from storage.releases import open_release, open_table
 from tests.flows.conftest import tiny_plan
@@ -100,6 +101,28 @@ def test_generate_engine_broken_releases_nothing_and_retry_completes(
     retry_failed_units("tiny", root)
     assert _identities(root) == _identities(made)
     assert all(not status.missing for status in dataset_status(work).stages.values())
+
+
+def test_generate_full_disk_ends_at_once_and_goes_on_when_there_is_room(
+    tmp_path: Path, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mocked: a disk that takes no image unit, as when it is full."""
+    root, refused = str(tmp_path), []
+
+    def put(store: LocalStore, key: str, data: bytes) -> None:
+        if f"/staging/{Stage.PAINT}/" in key:
+            refused.append(key)
+            raise StoreFull(f"{key}: the disk is full")
+        real_put(store, key, data)
+
+    real_put = LocalStore.put
+    with monkeypatch.context() as full:
+        full.setattr(LocalStore, "put", put)
+        with pytest.raises(StoreFull):
+            generate_dataset(tiny_plan(execution={"num_processes": 1, "units_in_flight": 1}), root)
+    assert len(refused) == 1, "neither a retry nor another unit is tried on a full disk"
+    generate_dataset(tiny_plan(), root)
+    assert _identities(root) == _identities(made)
 
 
 def test_generate_all_target_releases_what_is_accepted(tmp_path: Path) -> None:
