@@ -61,10 +61,10 @@ def registered_config(seam: str, settings: Any, base: type[ConfigT]) -> ConfigT:
 
 
 def _points(seam: str) -> EntryPoints:
-    return _all_points(tuple(sys.path)).select(group=f"{ENTRY_POINT_PREFIX}.{seam}")
+    return _points_on(f"{ENTRY_POINT_PREFIX}.{seam}", tuple(sys.path))
 
 
-@lru_cache(maxsize=4)
-def _all_points(_: tuple[str, ...]) -> EntryPoints:
-    """Every installed package's entry points, read once per search path (tens of milliseconds)."""
-    return entry_points()
+@lru_cache(maxsize=32)
+def _points_on(group: str, _search_path: tuple[str, ...]) -> EntryPoints:
+    """A group's entry points, read once per search path: tens of milliseconds."""
+    return entry_points(group=group)
