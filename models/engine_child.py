@@ -1,7 +1,9 @@
 """The child's side of `engine_process`: holds one engine, answers its parent's batches."""
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -46,10 +48,10 @@ def _failure(error: Exception, starting: bool = False) -> Failure:
 def main() -> None:
     """Entry of the child; its only argument is the channel's file descriptor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    try:
+    with suppress(BrokenPipeError):  # the parent is gone; nobody is left to tell
         serve(Connection(int(sys.argv[1])))
-    except BrokenPipeError:
-        return  # the parent is gone; nobody is left to tell
+    sys.stderr.flush()
+    os._exit(0)  # the engine is closed; taking its libraries down in order lasts seconds more
 
 
 if __name__ == "__main__":

@@ -68,11 +68,14 @@ def open_paint_shard(
 
 
 def prompt_of(report: Report, sections: Sections) -> str:
-    """What of a report conditions the painter; study 1 takes the impression alone."""
+    """What of a report conditions the painter; study 1 takes the impression alone.
+
+    Of both the impression comes first: a text encoder's window may cut the end off.
+    """
     return {
         "impression": report.impression,
         "findings": report.findings,
-        "both": f"{report.findings} {report.impression}",
+        "both": f"{report.impression} {report.findings}",
     }[sections]
 
 
