@@ -61,22 +61,39 @@ def demo(root: Root = DEFAULT_ROOT) -> None:
 
 @app.command()
 def ingest(
-    kind: Annotated[Literal["openi", "nih"], typer.Argument(help="Layout of the source.")],
+    kind: Annotated[
+        Literal["openi", "nih", "mimic", "folder"], typer.Argument(help="Layout of the source.")
+    ],
     source: Annotated[Path, typer.Argument(help="File or folder as it was downloaded.")],
     name: Annotated[str, typer.Option(help="Of the corpus.")],
     root: Root = DEFAULT_ROOT,
-    restricted: Annotated[bool, typer.Option(help="Mark as credentialed data.")] = False,
+    restricted: Annotated[
+        bool | None,
+        typer.Option(
+            "--restricted/--no-restricted", help="Credentialed data. By default mimic is."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a folder's CSV: ROLE=NAME, as image=path or labels=finding."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of a folder's images and texts.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring real reports or images in, with the entities of the reports."""
-    from flows.ingest import ingest_corpus
+    from storage.ingestion import corpus_reader
+    from storage.readers.folder_columns import parse_columns
+
+    columns = parse_columns(column) if column else None
+    reader = corpus_reader(kind, source, columns=columns, licence=licence)
+    reader.source_hash()  # a source that is not what it should be ends here, without a server
+
+    from flows.ingest import ingest_corpus, report_text
     from flows.progress import spinner
 
     with spinner(f"ingest {name}"):
-        report = ingest_corpus(kind, str(source), name, root, restricted)
-    lines = [f"{name}: {report.num_rows} rows, {report.num_skipped} damaged members skipped"]
-    lines += [f"  skipped {entry.member}: {entry.reason}" for entry in report.skipped[:10]]
-    _show(asdict(report), "\n".join(lines), as_json)
+        report = ingest_corpus(kind, str(source), name, root, restricted, columns, licence)
+    _show(asdict(report), report_text(name, report), as_json)
 
 
 @app.command()
@@ -158,6 +175,19 @@ def pretrain(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
     with training_bar(root, plan):
         run = pretrain_flow(plan, root)
     _show(run.metrics, training_text(run.metrics), as_json)
+
+
+@app.command()
+def finetune(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Train a text-to-image painter on a corpus's training patients, or train it on."""
+    from flows.finetune import FinetunePlan, finetune_painter, painter_text
+    from flows.plans import load_plan
+    from flows.progress import finetuning_bars
+
+    plan = load_plan(plan_file, FinetunePlan)
+    with finetuning_bars(root, plan.name):
+        metrics = finetune_painter(plan, root)
+    _show(metrics, painter_text(metrics), as_json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ in a worker's, or on another host.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from storage.releases import open_release
 from tasks.training import run_name
 
 REFRESH_SECONDS = 0.5
+PAINTER_STAGES = ("autoencoder", "denoiser")
 
 console = Console(stderr=True)
 logger = logging.getLogger(__name__)
@@ -55,21 +56,16 @@ def training_bar(root: str, plan: PretrainPlan) -> Iterator[None]:
     store = open_store(root)
     release = open_release(store, DatasetLayout(plan.dataset), plan.release)
     log = Path(store.uri(f"{model_folder(run_name(plan.name, release))}/{LOG_FILE}"))
-    with _bars("steps") as progress:
-        bar = progress.add_task("pretrain", total=None)
+    with _log_bars({"pretrain": log}):
+        yield
 
-        def refresh() -> None:
-            if log.is_file() and (lines := log.read_bytes().splitlines()):
-                step = parse_json(lines[-1], str(log))
-                progress.update(
-                    bar,
-                    completed=step["step"],
-                    total=step["num_steps"],
-                    description=f"pretrain  loss {step['loss']:.3f}",
-                )
 
-        with _every(REFRESH_SECONDS, refresh):
-            yield
+@contextmanager
+def finetuning_bars(root: str, run: str) -> Iterator[None]:
+    """A bar in optimiser steps for each stage of a painter's training, as `training_bar`."""
+    folder = Path(open_store(root).uri(model_folder(run)))
+    with _log_bars({stage: folder / f"{stage}.{LOG_FILE}" for stage in PAINTER_STAGES}):
+        yield
 
 
 @contextmanager
@@ -79,6 +75,28 @@ def spinner(what: str) -> Iterator[None]:
         bar = progress.add_task(what, total=None)
         yield
         progress.update(bar, total=1, completed=1)
+
+
+@contextmanager
+def _log_bars(logs: Mapping[str, Path]) -> Iterator[None]:
+    """A bar for each training log, once it has a line."""
+    with _bars("steps") as progress:
+        bars = {name: progress.add_task(name, total=None, visible=False) for name in logs}
+
+        def refresh() -> None:
+            for name, log in logs.items():
+                if log.is_file() and (lines := log.read_bytes().splitlines()):
+                    step = parse_json(lines[-1], str(log))
+                    progress.update(
+                        bars[name],
+                        completed=step["step"],
+                        total=step["num_steps"],
+                        description=f"{name}  loss {step['loss']:.3f}",
+                        visible=True,
+                    )
+
+        with _every(REFRESH_SECONDS, refresh):
+            yield
 
 
 def _bars(unit: str) -> Progress:

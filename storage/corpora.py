@@ -5,22 +5,20 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import lance
 import numpy as np
 import pyarrow as pa
 
+from storage.corpus_info import METADATA_KEY, CorpusInfo, parse_info
 from storage.errors import DamagedObject
 from storage.layout import corpus_table
 from storage.objects import ObjectStore
-from storage.readers.rows import Box, CorpusImage, CorpusReport, Skipped
+from storage.readers.rows import Box, CorpusImage, CorpusReport
 from storage.records import EntityKind, Split
 from storage.tables import lance_errors, open_lance, table_exists
 
-METADATA_KEY = b"cxr_factory.corpus"
-MAX_LISTED = 1000  # skipped members named in the corpus; all are counted
 READ_ROWS = 64  # images held at once while a corpus is read
 
 _ENTITY_SCHEMA = pa.schema(
@@ -30,42 +28,6 @@ _ENTITY_SCHEMA = pa.schema(
         pa.field("count", pa.int64(), nullable=False),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What an ingest kept and what it passed over, with reasons.
-
-    Attributes:
-        num_rows: Rows of the corpus.
-        num_skipped: Members that gave no row, and places where the source is damaged.
-        skipped: The first `MAX_LISTED` of them.
-    """
-
-    num_rows: int
-    num_skipped: int
-    skipped: tuple[Skipped, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusInfo:
-    """What a corpus says of itself.
-
-    Attributes:
-        collection: Whose patients these are ("openi", "nih").
-        licence: Of the source; holds for everything derived from it.
-        restricted: Credentialed data: its text leaves the host only where a plan allows it.
-        source_sha256: Names the content of the source.
-        fractions: Of train, validation and test patients.
-        report: What the ingest kept and skipped.
-    """
-
-    collection: str
-    licence: str
-    restricted: bool
-    source_sha256: str
-    fractions: tuple[float, float, float]
-    report: IngestReport
 
 
 class EntityCount(NamedTuple):
@@ -89,7 +51,7 @@ class Corpus:
                 "bring it in with `cxr-factory ingest`"
             )
         self._dataset: Any = dataset
-        self.info = _parse_info(name, self._dataset.schema.metadata)
+        self.info = parse_info(name, self._dataset.schema.metadata)
         self.version: int = self._dataset.version
 
     @property
@@ -99,19 +61,29 @@ class Corpus:
 
     @property
     def has_images(self) -> bool:
-        """Whether this is a corpus of images, not of reports."""
+        """Whether its rows are images, with or without a report."""
         return "image" in self._dataset.schema.names
 
+    def has_reports(self, split: Split | None = None) -> bool:
+        """Whether a patient of the split, or any, has a report."""
+        if "report_id" not in self._dataset.schema.names:
+            return False
+        return bool(self._dataset.count_rows(filter=_with_report(split)))
+
     def reports(self, split: Split | None = None) -> Iterator[CorpusReport]:
-        """The reports of a split, or all, in the order of the source.
+        """The reports of a split, or all, each once, in the order of the source.
 
         Raises:
-            ValueError: If this is a corpus of images.
+            ValueError: If this is a corpus of images alone.
         """
-        self._require("reports", "findings")
+        self._require("reports", "report_id")
         columns = list(CorpusReport.__dataclass_fields__)
-        for batch in self._dataset.to_batches(columns=columns, filter=_of_split(split)):
+        seen: set[str] = set()
+        for batch in self._dataset.to_batches(columns=columns, filter=_with_report(split)):
             for row in batch.to_pylist():
+                if row["report_id"] in seen:  # images of one study repeat its report
+                    continue
+                seen.add(row["report_id"])
                 mesh, problems = tuple(row.pop("mesh")), tuple(row.pop("problems"))
                 kept = Split(row.pop("split"))
                 yield CorpusReport(**row, mesh=mesh, problems=problems, split=kept)
@@ -125,7 +97,8 @@ class Corpus:
         self._require("images", "image")
         splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
         wanted = np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
-        columns = [name for name in self._dataset.schema.names if name != "image"]
+        fields = CorpusImage.__dataclass_fields__.keys() - {"image"}
+        columns = [name for name in self._dataset.schema.names if name in fields]
         for start in range(0, len(wanted), READ_ROWS):
             indices = wanted[start : start + READ_ROWS].tolist()
             rows = self._dataset.take(indices, columns=columns).to_pylist()
@@ -231,33 +204,20 @@ def open_table(
 def corpus_info(store: ObjectStore, name: str) -> CorpusInfo | None:
     """What a corpus says of itself; None when there is none."""
     dataset = open_table(store, corpus_table(name))
-    return None if dataset is None else _parse_info(name, dataset.schema.metadata)
+    return None if dataset is None else parse_info(name, dataset.schema.metadata)
 
 
-def info_metadata(info: CorpusInfo) -> dict[bytes, bytes]:
-    """The schema metadata that carries what a corpus says of itself."""
-    return {METADATA_KEY: json.dumps(asdict(info)).encode()}
-
-
-def _parse_info(name: str, metadata: dict[bytes, bytes] | None) -> CorpusInfo:
-    if METADATA_KEY not in (metadata or {}):
-        raise DamagedObject(f"corpus {name!r}: its table says nothing of its source and licence")
-    assert metadata is not None
-    fields = json.loads(metadata[METADATA_KEY])
-    report = fields.pop("report")
-    skipped = tuple(Skipped(**entry) for entry in report.pop("skipped"))
-    fractions = tuple(fields.pop("fractions"))
-    return CorpusInfo(**fields, fractions=fractions, report=IngestReport(**report, skipped=skipped))
-
-
-def _of_split(split: Split | None) -> str | None:
-    """Lance's filter for the rows of a split."""
-    return None if split is None else f"split = '{split.value}'"
+def _with_report(split: Split | None) -> str:
+    """Lance's filter for the rows of a split that have a report."""
+    wanted = "report_id IS NOT NULL"
+    return wanted if split is None else f"{wanted} AND split = '{split.value}'"
 
 
 def _image_of(row: dict[str, Any], image: bytes | None) -> CorpusImage:
     if not image:
         raise DamagedObject(f"image {row['image_id']!r} is stored without bytes")
-    labels, boxes = tuple(row.pop("labels")), tuple(Box(**box) for box in row.pop("boxes"))
-    split = Split(row.pop("split"))
-    return CorpusImage(**row, image=image, labels=labels, boxes=boxes, split=split)
+    row["labels"] = tuple(row["labels"])
+    row["uncertain_labels"] = tuple(row.get("uncertain_labels", ()))
+    row["boxes"] = tuple(Box(**box) for box in row["boxes"])
+    row["split"] = Split(row["split"])
+    return CorpusImage(**row, image=image)

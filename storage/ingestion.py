@@ -5,9 +5,7 @@ the ingest's own report. Of racing ingests one wins.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +13,68 @@ import lance
 import pyarrow as pa
 from lance.fragment import write_fragments
 
-from storage.corpora import (
-    MAX_LISTED,
-    CorpusInfo,
-    IngestReport,
-    corpus_info,
-    info_metadata,
-)
+from storage.corpora import corpus_info
+from storage.corpus_info import CorpusInfo, IngestReport, info_metadata
+from storage.corpus_rows import RowBatches
 from storage.errors import FactoryError
 from storage.layout import corpus_table
 from storage.objects import ObjectStore
+from storage.readers.folder import NOT_STATED, FolderReader
+from storage.readers.folder_columns import FolderColumns
+from storage.readers.mimic import MimicReader
 from storage.readers.nih import NihReader
 from storage.readers.openi import OpeniReader
-from storage.readers.rows import DEFAULT_FRACTIONS, CorpusReader, Skipped, check_fractions
+from storage.readers.rows import DEFAULT_FRACTIONS, CorpusReader, check_fractions
 from storage.table_schemas import DATA_STORAGE_VERSION
 from storage.tables import lance_errors
 
 _STABLE_IDS: dict[str, Any] = {"enable_stable_row_ids": True}
 
 Fractions = tuple[float, float, float]
-_READERS: dict[str, Callable[[Path, Fractions], CorpusReader]] = {
-    "openi": OpeniReader,
-    "nih": NihReader,
-}
+KINDS = ("openi", "nih", "mimic", "folder")
 
 
 def corpus_reader(
-    kind: str, source: Path, fractions: Fractions = DEFAULT_FRACTIONS
+    kind: str,
+    source: Path,
+    fractions: Fractions | None = None,
+    *,
+    columns: FolderColumns | None = None,
+    licence: str | None = None,
 ) -> CorpusReader:
     """The reader of a kind of source.
 
+    Args:
+        kind: One of `KINDS`.
+        source: File or folder as it was downloaded.
+        fractions: Of train, validation and test patients; the default ones when None.
+        columns: Of a folder's CSV.
+        licence: Of a folder; the other kinds know theirs.
+
     Raises:
-        ValueError: If no reader is called so, the source is missing, or the fractions are none.
+        ValueError: If no reader is called so, the source is missing, or an option does not fit.
     """
-    if kind not in _READERS:
-        raise ValueError(f"ingest: kind must be one of {', '.join(_READERS)}; got {kind!r}")
+    if kind not in KINDS:
+        raise ValueError(f"ingest: kind must be one of {', '.join(KINDS)}; got {kind!r}")
     if not source.exists():
         raise ValueError(
             f"ingest {kind}: expected a file or folder, got {str(source)!r}, which does not exist"
         )
-    check_fractions(fractions)
-    return _READERS[kind](source, fractions)
+    if kind != "folder" and (columns or licence):
+        raise ValueError(f"ingest {kind}: columns and licence are known; name them for a folder")
+    if kind == "mimic" and fractions:
+        raise ValueError(f"ingest mimic: keeps the official split, got fractions {fractions!r}")
+    shares = fractions or DEFAULT_FRACTIONS
+    check_fractions(shares)
+    if kind == "mimic":
+        return MimicReader(source)
+    if kind == "folder":
+        return FolderReader(source, shares, columns or FolderColumns(), licence or NOT_STATED)
+    return NihReader(source, shares) if kind == "nih" else OpeniReader(source, shares)
 
 
 def ingest(
-    store: ObjectStore, name: str, reader: CorpusReader, *, restricted: bool = False
+    store: ObjectStore, name: str, reader: CorpusReader, *, restricted: bool | None = None
 ) -> IngestReport:
     """Bring a source in as `corpora/<name>.lance`; a second ingest of the same finds it done.
 
@@ -67,7 +82,7 @@ def ingest(
         store: The root.
         name: Of the corpus.
         reader: Of the source.
-        restricted: Mark the corpus as credentialed data.
+        restricted: Whether the corpus is credentialed data; None: as its collection is known.
 
     Raises:
         ValueError: If the name is taken by another source or another ingest of this one, the
@@ -77,7 +92,9 @@ def ingest(
     wanted = _wanted(reader, restricted)
     if (found := corpus_info(store, name)) is not None:
         return _require_same(name, found, wanted)
-    rows = _Rows(reader)
+    rows = RowBatches(reader)
+    if not rows.any():
+        raise ValueError(_nothing_read(name, reader, rows.report()))
     uri = store.uri(corpus_table(name))
     try:
         with lance_errors(uri):
@@ -89,8 +106,6 @@ def ingest(
             return _require_same(name, found, wanted)
         raise
     report = rows.report()
-    if not report.num_rows:
-        raise ValueError(_nothing_read(name, reader, report))
     info = replace(wanted, report=report)
     if _commit(store, name, reader.schema.with_metadata(info_metadata(info)), fragments):
         _delete_leftovers(store, name, fragments)
@@ -100,57 +115,7 @@ def ingest(
     return _require_same(name, found, wanted)
 
 
-class _Rows:
-    """A reader's rows as Arrow batches, counting; few are held at once.
-
-    An error of the reader crosses Lance's writer and would come out of it as text: it is kept.
-    """
-
-    def __init__(self, reader: CorpusReader) -> None:
-        self._reader = reader
-        self._num_rows = 0
-        self._num_skipped = 0
-        self._listed: list[Skipped] = []
-        self.error: Exception | None = None
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, `batch_rows` at a time."""
-        try:
-            rows = self._kept()
-            while batch := list(islice(rows, self._reader.batch_rows)):
-                yield _record_batch(batch, self._reader.schema)
-        except Exception as error:
-            self.error = error
-            raise
-
-    def report(self) -> IngestReport:
-        """What was kept and skipped so far."""
-        return IngestReport(self._num_rows, self._num_skipped, tuple(self._listed))
-
-    def _kept(self) -> Iterator[dict[str, Any]]:
-        for row in self._reader.rows():
-            if isinstance(row, Skipped):
-                self._num_skipped += 1
-                if len(self._listed) < MAX_LISTED:
-                    self._listed.append(row)
-            else:
-                self._num_rows += 1
-                yield row
-
-
-def _record_batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = [_column([row[field.name] for row in rows], field) for field in schema]
-    return pa.record_batch(columns, schema=schema)
-
-
-def _column(values: list[Any], field: pa.Field) -> pa.Array:
-    if field.type == lance.blob_field(field.name).type:
-        assert all(values), f"{field.name}: a null or empty blob does not survive compaction"
-        return lance.blob_array(values)
-    return pa.array(values, field.type)
-
-
-def _write(store: ObjectStore, name: str, schema: pa.Schema, rows: _Rows) -> list[Any]:
+def _write(store: ObjectStore, name: str, schema: pa.Schema, rows: RowBatches) -> list[Any]:
     """Write the data files; nothing is visible yet."""
     transaction = write_fragments(
         pa.RecordBatchReader.from_batches(schema, rows.batches()),
@@ -191,11 +156,11 @@ def _delete_leftovers(store: ObjectStore, name: str, fragments: list[Any]) -> No
             store.delete(found.key)
 
 
-def _wanted(reader: CorpusReader, restricted: bool) -> CorpusInfo:
+def _wanted(reader: CorpusReader, restricted: bool | None) -> CorpusInfo:
     return CorpusInfo(
         collection=reader.collection,
         licence=reader.licence,
-        restricted=restricted,
+        restricted=reader.restricted if restricted is None else restricted,
         source_sha256=reader.source_hash(),
         fractions=reader.fractions,
         report=IngestReport(0, 0, ()),
@@ -206,7 +171,7 @@ def _require_same(name: str, found: CorpusInfo, wanted: CorpusInfo) -> IngestRep
     """The report of the ingest that made the corpus, if it was of this source."""
     differs = [
         f"{field} {getattr(found, field)!r}, got {getattr(wanted, field)!r}"
-        for field in ("collection", "source_sha256", "fractions", "restricted")
+        for field in ("collection", "source_sha256", "fractions", "restricted", "licence")
         if getattr(found, field) != getattr(wanted, field)
     ]
     if differs:

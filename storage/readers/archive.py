@@ -127,7 +127,7 @@ def _read_member(header: tarfile.TarInfo, stream: BinaryIO) -> Iterator[Member |
         _pass_over(stream, header.size + padding)
     elif header.size > MAX_MEMBER_BYTES:
         _pass_over(stream, header.size + padding)
-        yield Skipped(header.name, f"{header.size} bytes, more than {MAX_MEMBER_BYTES}")
+        yield Skipped(header.name, f"too large: {header.size} bytes, more than {MAX_MEMBER_BYTES}")
     elif len(content := stream.read(header.size)) < header.size:
         yield Skipped(header.name, f"cut short: {len(content)} of {header.size} bytes")
     else:

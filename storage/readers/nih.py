@@ -5,7 +5,6 @@ names and those of smaller collections in the same columns are read alike.
 """
 
 import hashlib
-import io
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,13 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lance
-import pyarrow as pa
-from PIL import Image
-
 from storage.identity import canonical_json
-from storage.readers.csv_lines import csv_lines
+from storage.readers.columns import IMAGES
+from storage.readers.csv_lines import csv_lines, require_columns
+from storage.readers.radiograph import read_radiograph
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, file_hash, patient_split
+from storage.readers.values import age_years, sex_of, view_of
 
 COLLECTION = "nih"
 LICENCE = "NIH Clinical Center: no restriction on use, credit asked"
@@ -40,40 +38,7 @@ BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
 BOX_FRAME_PX = 1024  # boxes are given in the 1024 x 1024 images of the official release
 BOX_LABELS = {"Infiltrate": "Infiltration"}  # the one label the two official files spell apart
 NO_FINDING = "No Finding"
-MAX_AGE_YEARS = 120  # the official file has ages up to 414
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg"}
-
-SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string(), nullable=False),
-        lance.blob_field("image"),
-        pa.field("sha256", pa.string(), nullable=False),
-        pa.field("width_px", pa.int32(), nullable=False),
-        pa.field("height_px", pa.int32(), nullable=False),
-        pa.field("labels", pa.list_(pa.string()), nullable=False),
-        pa.field("view", pa.string()),
-        pa.field("sex", pa.string()),
-        pa.field("age_years", pa.int16()),
-        pa.field("follow_up", pa.int32(), nullable=False),
-        pa.field(
-            "boxes",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("label", pa.string()),
-                        ("x_px", pa.float32()),
-                        ("y_px", pa.float32()),
-                        ("width_px", pa.float32()),
-                        ("height_px", pa.float32()),
-                    ]
-                )
-            ),
-            nullable=False,
-        ),
-        pa.field("split", pa.string(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -90,15 +55,23 @@ class NihReader:
 
     collection = COLLECTION
     licence = LICENCE
-    schema = SCHEMA
+    restricted = False
+    schema = IMAGES
     batch_rows = 128  # of some 400 kB each in the official release
 
     def source_hash(self) -> str:
         """SHA-256 over both tables and the name and size of every image.
 
         The images' own hashes are stored with their rows: reading 45 GB twice would buy little.
+
+        Raises:
+            ValueError: If a file or a column is missing.
         """
-        tables = [file_hash(path) for path in (self._label_file, self._box_file) if path]
+        tables = [file_hash(self._label_file)]
+        require_columns(self._label_file, LABEL_COLUMNS)
+        if self._box_file:
+            require_columns(self._box_file, BOX_COLUMNS)
+            tables.append(file_hash(self._box_file))
         sizes = sorted((path.name, path.stat().st_size) for path in self._images.values())
         return hashlib.sha256(canonical_json([tables, sizes])).hexdigest()
 
@@ -106,7 +79,7 @@ class NihReader:
         """A row per labelled image that decodes, in the order of the label file.
 
         Raises:
-            ValueError: If a file or a column is missing; before anything is read.
+            ValueError: As `source_hash`.
         """
         boxes, unreadable = self._boxes()
         yield from unreadable
@@ -132,20 +105,21 @@ class NihReader:
         path = self._images.get(image_id)
         if path is None:
             return Skipped(name, "image file is missing")
-        content = path.read_bytes()
-        size_px = decoded_size_px(content)
-        if isinstance(size_px, str):
-            return Skipped(name, size_px)
+        try:
+            image = read_radiograph(path)
+        except ValueError as error:
+            return Skipped(name, str(error))
         try:
             described = self._described(entry)
         except ValueError as error:
             return Skipped(name, f"label file: {error}")
+        size_px = image.width_px, image.height_px
         return {
             "image_id": image_id,
-            "image": content,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "width_px": size_px[0],
-            "height_px": size_px[1],
+            "image": image.content,
+            "sha256": image.sha256,
+            "width_px": image.width_px,
+            "height_px": image.height_px,
             "boxes": [_scaled(box, size_px) for box in boxes],
             **described,
         }
@@ -158,9 +132,9 @@ class NihReader:
         return {
             "patient_id": patient_id,
             "labels": [label for label in labels if label and label != NO_FINDING],
-            "view": _one_of(entry["View Position"], ("PA", "AP")),
-            "sex": _one_of(entry["Patient Gender"], ("F", "M")),
-            "age_years": _age_years(entry["Patient Age"]),
+            "view": view_of(entry["View Position"]),
+            "sex": sex_of(entry["Patient Gender"]),
+            "age_years": age_years(entry["Patient Age"]),
             "follow_up": int(entry["Follow-up #"]),
             "split": patient_split(COLLECTION, patient_id, self.fractions),
         }
@@ -225,16 +199,6 @@ class NihReader:
         return next((path for path in paths if path.is_file()), None)
 
 
-def decoded_size_px(content: bytes) -> tuple[int, int] | str:
-    """Width and height of an image that decodes to its last pixel, else what is wrong with it."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"image does not decode: {error}"
-
-
 def _scaled(box: Mapping[str, Any], size_px: tuple[int, int]) -> dict[str, Any]:
     """A box in pixels of the stored image: the official frame was resized as a whole."""
     across, down = size_px[0] / BOX_FRAME_PX, size_px[1] / BOX_FRAME_PX
@@ -245,15 +209,3 @@ def _scaled(box: Mapping[str, Any], size_px: tuple[int, int]) -> dict[str, Any]:
         "width_px": box["width_px"] * across,
         "height_px": box["height_px"] * down,
     }
-
-
-def _one_of(text: str, allowed: tuple[str, ...]) -> str | None:
-    """The value when it is an allowed one; None for anything the source has in its place."""
-    value = text.strip().upper()
-    return value if value in allowed else None
-
-
-def _age_years(text: str) -> int | None:
-    """Age from "58" or "058Y" (official 2017 file); None when absent, in months or impossible."""
-    digits = text.strip().upper().removesuffix("Y")
-    return int(digits) if digits.isdecimal() and int(digits) <= MAX_AGE_YEARS else None

@@ -4,7 +4,6 @@ Source: Demner-Fushman et al. 2016, "Preparing a collection of radiology examina
 distribution and retrieval", JAMIA 23(2). Each report is of another patient.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,33 +11,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pyarrow as pa
-
 from storage.readers.archive import Member, archive_members
+from storage.readers.columns import REPORTS, SECTIONS
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, file_hash, patient_split
+from storage.readers.sections import remove_marks
 
 ARCHIVE_NAME = "NLMCXR_reports.tgz"
 COLLECTION = "openi"
 LICENCE = "CC BY-NC-ND 4.0"
-SECTIONS = ("findings", "impression", "indication", "comparison")
-
-SCHEMA = pa.schema(
-    [
-        pa.field("report_id", pa.string(), nullable=False),
-        pa.field("patient_id", pa.string(), nullable=False),
-        *(pa.field(section, pa.string()) for section in SECTIONS),
-        pa.field("mesh", pa.list_(pa.string()), nullable=False),
-        pa.field("problems", pa.list_(pa.string()), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        # The sections with their marks, for the record; never to be used as text.
-        pa.field("as_it_came", pa.struct([(section, pa.string()) for section in SECTIONS])),
-    ]
-)
-
-_MARK = re.compile(r"[-\[(]*\w*(?:XXX|___)\w*[\])]*(?:-(?=\w))?")  # marks stick to words
-_EMPTY_BRACKETS = re.compile(r"[(\[]\s*[)\]]")
-_SPACE_BEFORE_STOP = re.compile(r"\s+([.,;:?!])")
-_REPEATED_STOPS = re.compile(r"([.,;:?!])(?:\s*[.,;:])+")
 
 
 @dataclass(frozen=True)
@@ -55,7 +35,8 @@ class OpeniReader:
 
     collection = COLLECTION
     licence = LICENCE
-    schema = SCHEMA
+    restricted = False
+    schema = REPORTS
     batch_rows = 1024
 
     @cached_property
@@ -86,7 +67,7 @@ class OpeniReader:
                 continue
             row = self._parse(member)
             if isinstance(row, dict) and row["report_id"] in seen:
-                row = Skipped(member.name, f"report {row['report_id']} came before")
+                row = Skipped(member.name, f"report came before: {row['report_id']}")
             elif isinstance(row, dict):
                 seen.add(row["report_id"])
             yield row
@@ -111,20 +92,6 @@ class OpeniReader:
             "split": patient_split(COLLECTION, report_id, self.fractions),
             "as_it_came": as_it_came,
         }
-
-
-def remove_marks(text: str | None) -> str | None:
-    """A section without its de-identification marks; None when nothing else was in it.
-
-    Marks are the strongest trigger of memorisation in a text-to-image model (PAPERS.md, Dar et
-    al. 2024), and the punctuation left around them would be learnt in their place.
-    """
-    if text is None:
-        return None
-    text = _EMPTY_BRACKETS.sub(" ", _MARK.sub(" ", text))
-    text = _SPACE_BEFORE_STOP.sub(r"\1", " ".join(text.split()))
-    text = _REPEATED_STOPS.sub(r"\1", text).lstrip(" .,;:?!-").rstrip()
-    return text if re.search(r"\w", text) else None
 
 
 def _sections(root: ElementTree.Element) -> dict[str, str | None]:

@@ -15,10 +15,21 @@ DEFAULT_FRACTIONS = (0.70, 0.15, 0.15)  # train, validation, test; MGCA's protoc
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One member of a source that gave no row, and why."""
+    """One member of a source that gave no row, and why.
+
+    Attributes:
+        member: File, line or place in the source.
+        reason: What it was, and after a colon the detail: what is alike is counted together.
+            Never text of a report: it is shown and logged, of restricted corpora too.
+    """
 
     member: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its detail."""
+        return self.reason.split(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +72,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class CorpusImage:
-    """One real radiograph.
+    """One real radiograph, with its report where the source has one.
 
     Attributes:
-        image_id: File name without its ending, unique in its corpus.
+        image_id: File name (of a folder: path) without its ending, unique in its corpus.
         patient_id: Drives the split.
-        image: The file's bytes as they came, verified to decode.
+        image: An 8-bit PNG or JPEG, verified to decode; the file's own bytes where they were one.
         sha256: Of `image`.
         width_px: Of the stored image.
         height_px: Of the stored image.
@@ -77,6 +88,11 @@ class CorpusImage:
         follow_up: Number of the study within the patient, from 0.
         boxes: Where the source marked findings; most images have none.
         split: Of the patient, fixed at ingest.
+        uncertain_labels: Findings the source states as possible; neither present nor absent.
+        report_id: Of its report, which other images of the study may share; None without one.
+        findings: Text for use: de-identification marks removed.
+        impression: As `findings`.
+        indication: As `findings`.
     """
 
     image_id: str
@@ -92,6 +108,11 @@ class CorpusImage:
     follow_up: int
     boxes: tuple[Box, ...]
     split: Split
+    uncertain_labels: tuple[str, ...] = ()
+    report_id: str | None = None
+    findings: str | None = None
+    impression: str | None = None
+    indication: str | None = None
 
 
 class CorpusReader(Protocol):
@@ -108,8 +129,13 @@ class CorpusReader(Protocol):
         ...
 
     @property
+    def restricted(self) -> bool:
+        """Whether this collection is credentialed data, unless its user says otherwise."""
+        ...
+
+    @property
     def schema(self) -> pa.Schema:
-        """Of the rows."""
+        """Of the rows; one of `storage.readers.columns`."""
         ...
 
     @property
@@ -118,12 +144,19 @@ class CorpusReader(Protocol):
         ...
 
     @property
-    def fractions(self) -> tuple[float, float, float]:
-        """Of train, validation and test patients."""
+    def fractions(self) -> tuple[float, float, float] | None:
+        """Of train, validation and test patients; None where the source's own split is kept."""
         ...
 
     def source_hash(self) -> str:
-        """SHA-256 that names the source's content, 64 hex digits."""
+        """SHA-256 that names the source's content, 64 hex digits.
+
+        Called before anything is written: a source that is not what its reader expects, a table
+        that is damaged or lacks a column, is refused here.
+
+        Raises:
+            ValueError: One line: what was expected, what is there, what to do.
+        """
         ...
 
     def rows(self) -> Iterator[dict[str, Any] | Skipped]:

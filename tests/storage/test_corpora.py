@@ -8,6 +8,7 @@ from storage.corpora import Corpus, EntityCount, read_corpus, write_entity_table
 from storage.ingestion import corpus_reader, ingest
 from storage.objects import LocalStore
 from storage.records import EntityKind, Split
+from tests.storage.readers.made_files import make_mimic
 
 LINE = "{image}.png,Mass,{image},{patient},50,M,PA"
 HEADER = (
@@ -57,6 +58,38 @@ def test_reports_of_an_image_corpus_raise(corpus: Corpus) -> None:
     assert corpus.has_images
     with pytest.raises(ValueError, match="has no reports"):
         next(corpus.reports())
+
+
+@pytest.fixture
+def pairs(store: LocalStore, tmp_path: Path) -> Corpus:
+    ingest(store, "mimic", corpus_reader("mimic", make_mimic(tmp_path / "mimic")))
+    return read_corpus(store, "mimic")
+
+
+def test_reports_of_pairs_come_once_though_images_share_them(pairs: Corpus) -> None:
+    found = list(pairs.reports())
+    assert [report.report_id for report in found] == [
+        "s50000002",
+        "s50000001",
+        "s51000001",
+        "s52000001",
+    ]
+    assert [report.report_id for report in pairs.reports(Split.TEST)] == ["s51000001"]
+    assert found[0].impression == "Small effusion in study 50000002."
+
+
+def test_images_of_pairs_carry_their_report(pairs: Corpus) -> None:
+    images = {image.image_id: image for image in pairs.images(Split.TRAIN)}
+    assert set(images) == {"aa", "ac", "ad"}
+    assert images["ac"].report_id == "s50000002"
+    assert images["ac"].impression == "Small effusion in study 50000002."
+    assert images["ac"].uncertain_labels == ("Pneumonia",)
+
+
+def test_has_reports_looks_at_the_split(pairs: Corpus, corpus: Corpus) -> None:
+    assert pairs.has_reports()
+    assert pairs.has_reports(Split.TEST)
+    assert not corpus.has_reports()
 
 
 def test_read_corpus_unknown_name_raises(store: LocalStore) -> None:

@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 
 from storage.corpora import read_corpus
+from storage.corpus_rows import RowBatches
 from storage.errors import StoreUnavailable
 from storage.ingestion import corpus_reader, ingest
 from storage.objects import LocalStore
-from storage.readers import nih, openi
+from storage.readers import columns, nih
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, patient_split
 from storage.s3 import S3Store
+from tests.storage.readers.made_files import make_mimic
 from tests.storage.seaweed import seaweedfs
 
 
@@ -32,9 +34,10 @@ class ReportsReader:
     skipped: tuple[Skipped, ...] = ()
     collection: str = "openi"
     licence: str = "CC0"
-    schema: pa.Schema = field(default_factory=lambda: openi.SCHEMA)
+    schema: pa.Schema = field(default_factory=lambda: columns.REPORTS)
     batch_rows: int = 4
     fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
+    restricted: bool = False
 
     def source_hash(self) -> str:
         return self.content
@@ -44,7 +47,7 @@ class ReportsReader:
         for number in range(self.num_rows):
             if number == self.fail_after:
                 raise ValueError("labels.csv: missing Patient ID")
-            texts = dict.fromkeys(openi.SECTIONS, f"text {self.content} {number}")
+            texts = dict.fromkeys(columns.SECTIONS, f"text {self.content} {number}")
             yield {
                 "report_id": str(number),
                 "patient_id": str(number),
@@ -129,8 +132,54 @@ def test_ingest_no_readable_row_raises_and_makes_nothing(store: LocalStore) -> N
     reader = ReportsReader(num_rows=0, skipped=(Skipped("1.xml", "not well-formed"),))
     with pytest.raises(ValueError, match=r"none of 1 \(1.xml: not well-formed\)"):
         ingest(store, "mine", reader)
-    with pytest.raises(ValueError, match="found none"):
-        read_corpus(store, "mine")
+    assert not Path(store.root).exists()
+
+
+def test_ingest_skipped_are_counted_by_reason_and_a_common_one_hides_no_other(
+    store: LocalStore,
+) -> None:
+    gone = [Skipped(f"{number}.png", "image file is missing") for number in range(2500)]
+    damaged = Skipped("x.png", "image does not decode: cut short")
+    report = ingest(store, "mine", ReportsReader(skipped=(*gone, damaged)))
+    assert report.num_skipped == 2501
+    assert report.num_by_reason == (("image file is missing", 2500), ("image does not decode", 1))
+    assert report.skipped[-1] == damaged
+    assert len(report.skipped) <= 200
+    assert read_corpus(store, "mine").info.report == report
+
+
+@dataclass
+class LargeReader(ReportsReader):
+    """Images of 3 MB, far fewer of which may be held than `batch_rows` allows."""
+
+    schema: pa.Schema = field(default_factory=lambda: columns.IMAGES)
+    batch_rows: int = 1000
+    num_made: int = 0
+
+    def rows(self) -> Iterator[dict[str, Any] | Skipped]:
+        for number in range(self.num_rows):
+            self.num_made = number + 1
+            yield {
+                "image_id": str(number),
+                "patient_id": str(number),
+                "image": bytes(3 << 20),
+                "sha256": "",
+                "width_px": 1,
+                "height_px": 1,
+                "labels": [],
+                "view": None,
+                "sex": None,
+                "age_years": None,
+                "follow_up": 0,
+                "boxes": [],
+                "split": "train",
+            }
+
+
+def test_row_batches_are_cut_by_bytes() -> None:
+    reader = LargeReader(num_rows=40)
+    batch = next(RowBatches(reader).batches())
+    assert batch.num_rows == reader.num_made < 15
 
 
 def test_ingest_racing_sources_one_wins_whole(store: LocalStore) -> None:
@@ -170,7 +219,9 @@ def test_ingest_bad_name_raises(store: LocalStore) -> None:
 
 
 def test_corpus_reader_unknown_kind_and_missing_source_raise(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must be one of openi, nih; got 'padchest'"):
+    with pytest.raises(
+        ValueError, match="must be one of openi, nih, mimic, folder; got 'padchest'"
+    ):
         corpus_reader("padchest", tmp_path)
     with pytest.raises(ValueError, match="does not exist"):
         corpus_reader("openi", tmp_path / "absent")
@@ -206,3 +257,29 @@ def test_ingest_into_a_real_s3_server_reads_back(tmp_path: Path) -> None:
         assert [row.report_id for row in read_corpus(store, "mine").reports()] == [
             str(number) for number in range(10)
         ]
+
+
+@pytest.mark.parametrize("restricted", [None, False])
+def test_ingest_mimic_is_restricted_unless_its_user_says_otherwise(
+    store: LocalStore, tmp_path: Path, restricted: bool | None
+) -> None:
+    reader = corpus_reader("mimic", make_mimic(tmp_path / "source"))
+    ingest(store, "mimic", reader, restricted=restricted)
+    corpus = read_corpus(store, "mimic")
+    assert corpus.info.restricted is (restricted is None)
+    assert corpus.info.fractions is None
+    assert corpus.has_images
+    assert ingest(store, "mimic", reader, restricted=restricted) == corpus.info.report
+
+
+def test_ingest_folder_keeps_licence_and_refuses_options_of_others(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text("image\na.png\n")
+    ingest(store, "mine", corpus_reader("folder", tmp_path, licence="CC0"))
+    assert read_corpus(store, "mine").info.licence == "CC0"
+    with pytest.raises(ValueError, match="name them for a folder"):
+        corpus_reader("nih", tmp_path, licence="CC0")
+    with pytest.raises(ValueError, match="official split"):
+        corpus_reader("mimic", tmp_path, DEFAULT_FRACTIONS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.readers.openi import OpeniReader, remove_marks
+from storage.readers.openi import OpeniReader
 from storage.readers.rows import Skipped
 
 REPORT = """<eCitation><uId id="{id}"/><MedlineCitation><Article><Abstract>
@@ -55,23 +55,6 @@ def test_rows_bad_members_are_skipped_with_reasons(tmp_path: Path) -> None:
 def test_reader_missing_archive_raises(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"NLMCXR_reports\.tgz"):
         OpeniReader(tmp_path).source_hash()
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("XXXX.", None),
-        (None, None),
-        ("Heart XXXX, normal.", "Heart, normal."),
-        ("Seen on (XXXX) today. XXXX. Clear.", "Seen on today. Clear."),
-        ("pain ComparisXXXXXXXX", "pain"),
-        ("cancer in XXXX-XXXX.", "cancer in."),
-        ("Dr. ___ was told.", "Dr. was told."),
-        ("No mark, T-spine intact.", "No mark, T-spine intact."),
-    ],
-)
-def test_remove_marks_leaves_no_trace(text: str | None, expected: str | None) -> None:
-    assert remove_marks(text) == expected
 
 
 @pytest.mark.data
