@@ -57,5 +57,5 @@ def test_plan_content_leaves_out_name_and_execution() -> None:
 
 def test_plan_form_lists_engines_of_every_seam() -> None:
     properties = DatasetPlan.model_json_schema()["properties"]
-    assert [form["title"] for form in properties["painter"]["oneOf"]] == ["phantom"]
+    assert [form["title"] for form in properties["painter"]["oneOf"]] == ["diffusers", "phantom"]
     assert "description" in properties["unit_size"]
