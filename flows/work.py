@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flows.plans import BuiltInEntities, DatasetPlan, ExecutionPlan, Name, parse_plan
 from models.sampling.entity_table import EntityTable
 from models.sampling.feasibility import check_feasible
+from models.writers.language_model.hosts import require_may_send
 from storage.corpora import read_corpus
 from storage.dataset import Dataset, open_dataset
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
@@ -105,7 +106,10 @@ class Work:
         Raises:
             PlanMismatch: If an engine's revision changed since; names which.
             EngineUnavailable: If an engine's model is missing.
+            ValueError: If an engine would send restricted text to another host.
         """
+        if self.restricted:
+            require_may_send(self.plan.engines().values())
         for place, engine in self.plan.engines().items():
             if (found := engine.revision()) != self.revisions[place]:
                 raise PlanMismatch(
@@ -155,6 +159,8 @@ def plan_content(plan: DatasetPlan, root: str) -> dict[str, Any]:
         ValueError: If the plan is impossible, or names a corpus that was not ingested.
     """
     table, corpus = _entity_table(plan, open_dataset(root, plan.name).store)
+    if corpus is not None and corpus["restricted"]:
+        require_may_send(plan.engines().values())
     check_feasible(table, plan.sampling, plan.target.num_candidates)
     revisions = {place: engine.revision() for place, engine in plan.engines().items()}
     return {

@@ -1,0 +1,47 @@
+"""Runs a server for as long as its standard input stays open, then ends all of its processes.
+
+The parent holds the other end, so that a parent killed in any way leaves no server on its GPUs.
+
+    python -m models.server_guard COMMAND [ARGUMENT ...]
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+STOP_SECONDS = 20.0  # to end by itself; then it is killed
+_NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the parent's to handle: it ends us
+
+
+def main() -> int:
+    """Entry of the guard; gives the server's exit status, 128 + N for signal N."""
+    for number in _NOT_OURS:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server would inherit
+    server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
+    status = server.wait()
+    _signal_all(server, signal.SIGKILL)  # what it left behind still holds its GPUs
+    return status if status >= 0 else 128 - status
+
+
+def _stop_at_end_of_input(server: "subprocess.Popen[bytes]") -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        continue  # nothing is ever said; the end of it is what counts
+    _signal_all(server, signal.SIGTERM)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        _signal_all(server, signal.SIGKILL)
+
+
+def _signal_all(server: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """The server is the leader of a process group that its workers are in."""
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
