@@ -4,13 +4,17 @@ Calibration: "real" below are the 975 frontal radiographs of NIH ChestX-ray14 th
 256 px; all pass at the defaults.
 """
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from models.engines import EngineConfig
+from models.vocabulary.revisions import files_hash, joined_hash
 
 if TYPE_CHECKING:
+    from models.gates.similarity import SimilarityGate
     from models.gates.technical import TechnicalGate
 
 TECHNICAL_REVISION = "technical-1"  # raised whenever a verdict can change at equal thresholds
@@ -57,3 +61,30 @@ class TechnicalConfig(EngineConfig):
         from models.gates.technical import TechnicalGate
 
         return TechnicalGate(self)
+
+
+class SimilarityConfig(EngineConfig):
+    """Rejects what is more like a bank of bad images than of good ones, by a calibrated score."""
+
+    kind: Literal["similarity"] = "similarity"
+    bank: str = Field(
+        min_length=1, description="File of image banks and calibration that calibrate_bank made."
+    )
+
+    def revision(self) -> str:
+        """Hash of the banks with their calibration, and of the rules.
+
+        Raises:
+            EngineUnavailable: If the file of banks is missing.
+        """
+        from models.gates.bank import require_bank
+
+        require_bank(Path(self.bank))
+        rules = files_hash("models.gates", "bank.py", "handcrafted.py", "similarity.py")
+        return joined_hash(rules, hashlib.sha256(Path(self.bank).read_bytes()).hexdigest())
+
+    def open(self) -> "SimilarityGate":
+        """Read the banks; needs no weights."""
+        from models.gates.similarity import SimilarityGate
+
+        return SimilarityGate(self)
