@@ -1,8 +1,6 @@
 """Finding what a plan names by `kind`, among the entry points of every installed package."""
 
-import sys
-from functools import lru_cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,7 +12,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 def registered_kinds(seam: str) -> list[str]:
     """Kinds registered in the entry-point group `cxr_factory.<seam>`, sorted."""
-    return sorted({point.name for point in _points(seam)})
+    return sorted({point.name for point in entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}")})
 
 
 def registered_class(seam: str, kind: Any, base: type[ConfigT]) -> type[ConfigT]:
@@ -23,7 +21,7 @@ def registered_class(seam: str, kind: Any, base: type[ConfigT]) -> type[ConfigT]
     Raises:
         ValueError: If the kind is unknown, two packages claim it, or it is no `base`.
     """
-    points = _points(seam).select(name=str(kind))
+    points = entry_points(group=f"{ENTRY_POINT_PREFIX}.{seam}", name=str(kind))
     owners = {point.value: point for point in points}
     if not owners:
         known = ", ".join(registered_kinds(seam)) or "none; is cxr-factory installed?"
@@ -58,13 +56,3 @@ def registered_config(seam: str, settings: Any, base: type[ConfigT]) -> ConfigT:
         known = ", ".join(registered_kinds(seam))
         raise ValueError(f"{seam}: expected settings with a kind ({known}), got {settings!r}")
     return registered_class(seam, settings["kind"], base).model_validate(settings)
-
-
-def _points(seam: str) -> EntryPoints:
-    return _points_on(f"{ENTRY_POINT_PREFIX}.{seam}", tuple(sys.path))
-
-
-@lru_cache(maxsize=32)
-def _points_on(group: str, _search_path: tuple[str, ...]) -> EntryPoints:
-    """A group's entry points, read once per search path: tens of milliseconds."""
-    return entry_points(group=group)

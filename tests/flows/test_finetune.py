@@ -1,6 +1,7 @@
 """The flow that trains a painter: a corpus's training patients in, a pipeline folder out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.painters.finetuning.data import TrainingSet
 from storage.corpora import read_corpus
 from storage.objects import open_store
 from storage.records import Split
+from tasks.finetuning import subject_of
 
 NUM_PATIENTS = 24
 PLAN = {
@@ -77,6 +79,16 @@ def test_finetune_painter_learns_from_training_patients_only(
     assert learnt_from == of_split[Split.TRAIN]
     assert not learnt_from & (of_split[Split.VALIDATION] | of_split[Split.TEST])
     assert len(seen[0]) == 2 * len(learnt_from)
+
+
+@pytest.mark.parametrize(("as_normal", "labels"), [(True, ("No Finding",)), (False, ())])
+def test_unlabelled_image_is_worded_as_the_plan_says(
+    as_normal: bool, labels: tuple[str, ...], root: str
+) -> None:
+    image = next(read_corpus(open_store(root), "nih").images())
+    unlabelled = subject_of(replace(image, labels=()), unlabelled_as_normal=as_normal)
+    assert unlabelled.labels == labels
+    assert subject_of(image, unlabelled_as_normal=as_normal).labels == ("Effusion", "Mass")
 
 
 def test_finetune_painter_leaves_a_pipeline_and_metrics(root: str) -> None:

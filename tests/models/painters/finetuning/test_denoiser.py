@@ -7,6 +7,7 @@ from models.painters.finetuning.configs import FinetuningConfig
 from models.painters.finetuning.data import TrainingSet
 from models.painters.finetuning.denoiser import DenoiserStage
 from models.painters.finetuning.networks import open_networks
+from models.vlp.schedule import Purpose, torch_random
 
 
 def open_stage(config: FinetuningConfig, training_set: TrainingSet, kind: str) -> DenoiserStage:
@@ -77,3 +78,14 @@ def test_stage_of_an_unknown_prediction_says_so(
 ) -> None:
     with pytest.raises(ValueError, match=r"must predict one of .*got 'sample'"):
         open_stage(tiny_config, training_set, "sample")
+
+
+def test_loss_teaches_the_words_of_its_batch_and_no_others(
+    tiny_config: FinetuningConfig, training_set: TrainingSet
+) -> None:
+    stage = open_stage(tiny_config, training_set, "v_prediction")
+    torch.autograd.backward(stage.loss(3))
+    embedding = stage.networks.text_encoder.get_input_embeddings().weight.grad
+    ids = stage._batch(3, torch_random(tiny_config.seed, Purpose.IMAGE, 3))[1]
+    taught = embedding.abs().sum(dim=1).nonzero()[:, 0].tolist()
+    assert set(taught) == set(ids.unique().tolist())
