@@ -11,7 +11,7 @@ one side and of images on the other.
 Memorisation: distances between standardised images (root mean square, 1.41 between unrelated
 noise) to the nearest of equally many training and held-out images.
 
-Run: OMP_NUM_THREADS=1 python -m benchmarks.painter_quality --root ROOT --corpus nih
+Run: OMP_NUM_THREADS=1 python -m benchmarks.painter_quality --root ROOT --pipeline ROOT/models/nih-64/pipeline
 """
 
 import argparse
@@ -40,7 +40,6 @@ from storage.objects import open_store
 from storage.records import Split
 from tasks.finetuning import subject_of
 
-CHECKPOINT = Path("models/painters/checkpoints/nih-64")
 NUM_GROUPS, NUM_SUBSETS = 20, 20
 Z95, T95 = 1.960, 2.093  # normal; Student's t of NUM_GROUPS - 1 degrees
 SHEET_ROWS, SHEET_COLUMNS, SHEET_ZOOM = 6, 6, 2
@@ -263,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="Folder that holds the corpus.")
     parser.add_argument("--corpus", default="nih")
-    parser.add_argument("--pipeline", type=Path, default=CHECKPOINT)
+    parser.add_argument("--pipeline", type=Path, required=True, help="What finetune left.")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument(
