@@ -11,7 +11,7 @@ one side and of images on the other.
 Memorisation: distances between standardised images (root mean square, 1.41 between unrelated
 noise) to the nearest of equally many training and held-out images.
 
-Run: OMP_NUM_THREADS=1 python -m benchmarks.painter_quality --root ROOT --pipeline ROOT/models/nih-64/pipeline
+Run: python -m benchmarks.painter_quality --root ROOT --pipeline ROOT/models/nih-64/pipeline
 """
 
 import argparse
