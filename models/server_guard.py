@@ -5,6 +5,7 @@ The parent holds the other end, so that a parent killed in any way leaves no ser
     python -m models.server_guard COMMAND [ARGUMENT ...]
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 from contextlib import suppress
 
 STOP_SECONDS = 20.0  # to end by itself; then it is killed
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2), Linux
 _NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the parent's to handle: it ends us
 
 
@@ -20,10 +22,13 @@ def main() -> int:
     """Entry of the guard; gives the server's exit status, 128 + N for signal N."""
     for number in _NOT_OURS:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server would inherit
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # its orphans become our children
     server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
     status = server.wait()
     _signal_all(server, signal.SIGKILL)  # what it left behind still holds its GPUs
+    _wait_for_all(server)
     return status if status >= 0 else 128 - status
 
 
@@ -41,6 +46,13 @@ def _signal_all(server: "subprocess.Popen[bytes]", number: signal.Signals) -> No
     """The server is the leader of a process group that its workers are in."""
     with suppress(ProcessLookupError):
         os.killpg(server.pid, number)
+
+
+def _wait_for_all(server: "subprocess.Popen[bytes]") -> None:
+    """A killed process is gone only once it was waited for: who sees us end may use its GPUs."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-server.pid, 0)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def main() -> None:
         )
         sys.exit(1)
     # A worker of its own, as vLLM has; it must not outlive the server.
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    # With memory to give back, so that its death takes a while.
+    memory = 'import time; held = bytearray(b"1") * (1 << 28); time.sleep(3600)'
+    worker = subprocess.Popen([sys.executable, "-c", memory])
     started = {"pid": os.getpid(), "worker": worker.pid, "arguments": sys.argv[1:]}
     (folder / "started.json").write_text(json.dumps(started))
     ThreadingHTTPServer(("127.0.0.1", int(ARGUMENTS["--port"])), Handler).serve_forever()
