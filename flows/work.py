@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.plans import BuiltInEntities, DatasetPlan, ExecutionPlan, Name, parse_plan
+from models.chat.hosts import require_may_send
 from models.sampling.entity_table import EntityTable
 from models.sampling.feasibility import check_feasible
-from models.writers.language_model.hosts import require_may_send
 from storage.corpora import read_corpus
 from storage.dataset import Dataset, open_dataset
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch

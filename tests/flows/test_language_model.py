@@ -11,7 +11,7 @@ from aiohttp import web
 from flows.generate import generate_dataset
 from storage.errors import EngineUnavailable
 from tests.flows.conftest import tiny_plan
-from tests.models.writers.language_model.fake_server import (
+from tests.models.chat.fake_server import (
     FakeServer,
     completion,
     error,

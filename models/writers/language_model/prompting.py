@@ -7,19 +7,12 @@ from string import Template
 
 import yaml
 
+from models.chat.messages import Messages
 from models.engines import WriteRequest
 from models.vocabulary.revisions import files_hash
 from storage.records import Entity, EntityKind
 
 _PACKAGE = "models.writers.language_model"
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """One chat: what the model is told to be, and what it is asked."""
-
-    system: str
-    user: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,28 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from models.chat.batch import SILENCE_SECONDS, answer_all, server_seed
+from models.chat.client import Completion, Sampling, connect
+from models.chat.configs import ENDPOINT_REQUESTS
+from models.chat.fit import require_fit
+from models.chat.messages import Messages
+from models.chat.served import ServedModel, served_model
 from models.engines import EngineInfo, WriteRequest, WrittenReport
-from models.writers.language_model.client import ChatClient, Completion, Sampling
-from models.writers.language_model.configs import LanguageModelConfig
-from models.writers.language_model.fit import ServedModel, require_fit
+from models.writers.language_model.configs import EndpointConfig, LanguageModelConfig
+from models.writers.language_model.fit import WRITING, longest_chats
 from models.writers.language_model.parsing import (
     REPORT_SCHEMA,
     findings_of,
     impression_of,
     report_of,
 )
-from models.writers.language_model.prompting import Messages, load_prompts
-from storage.errors import EngineFailed, EngineUnavailable
+from models.writers.language_model.prompting import load_prompts
 from storage.records import Report
 
-SILENCE_SECONDS = 600.0  # after so long without any answer a server is called hung
-_SEED_BITS = 31  # servers disagree on wider seeds: 32 bits in some, signed in others
 
-
-class ServerSilent(EngineFailed):
-    """No answer to any request of a batch for `SILENCE_SECONDS`: the server hangs."""
+def open_endpoint(config: EndpointConfig) -> "LanguageModelWriter":
+    """Connect to the address; see `EndpointConfig.open`."""
+    return LanguageModelWriter(config, config.revision(), served_model(config), ENDPOINT_REQUESTS)
 
 
 class LanguageModelWriter:
@@ -60,7 +62,7 @@ class LanguageModelWriter:
         self._prompts = load_prompts(config.prompt)
         self._silence_seconds = silence_seconds
         self._loop = asyncio.Runner()
-        self._client = self._loop.run(_connect(served))
+        self._client = self._loop.run(connect(served))
         try:
             self._loop.run(self._check(served))
         except BaseException:
@@ -73,7 +75,7 @@ class LanguageModelWriter:
         Raises:
             EngineFailed: If the server failed on one of them; the others are given up.
         """
-        return self._loop.run(self._write_all(requests))
+        return self._loop.run(answer_all(requests, self._write_one, self._silence_seconds))
 
     def close(self) -> None:
         """Close the connections."""
@@ -84,35 +86,8 @@ class LanguageModelWriter:
         async def first_tokens(messages: Messages) -> int:
             return (await self._complete(messages, seed=0, max_tokens=1)).num_prompt_tokens
 
-        try:
-            async with asyncio.timeout(self._silence_seconds):
-                await require_fit(self._config, served, first_tokens)
-        except TimeoutError as error:
-            raise EngineUnavailable(
-                f"{served.address}: no answer to a first request in {self._silence_seconds:g} s"
-            ) from error
-
-    async def _write_all(self, requests: Sequence[WriteRequest]) -> list[WrittenReport]:
-        clock = asyncio.get_running_loop().time
-
-        async def write_one(request: WriteRequest) -> WrittenReport:
-            written = await self._write_one(request)
-            deadline.reschedule(clock() + self._silence_seconds)
-            return written
-
-        writing: list[asyncio.Task[WrittenReport]] = []
-        try:
-            async with asyncio.timeout(self._silence_seconds) as deadline:
-                writing = [asyncio.create_task(write_one(request)) for request in requests]
-                return await asyncio.gather(*writing)
-        except TimeoutError as error:
-            raise ServerSilent(
-                f"no answer in {self._silence_seconds:g} s to any of {len(requests)} requests"
-            ) from error
-        finally:
-            for task in writing:
-                task.cancel()
-            await asyncio.gather(*writing, return_exceptions=True)
+        chats = longest_chats(self._config)
+        await require_fit(WRITING, served, chats, first_tokens, self._silence_seconds)
 
     async def _write_one(self, request: WriteRequest) -> WrittenReport:
         start = time.perf_counter()
@@ -142,15 +117,11 @@ class LanguageModelWriter:
         sampling = Sampling(
             temperature=self._config.temperature,
             top_p=self._config.top_p,
-            seed=seed % 2**_SEED_BITS,
+            seed=server_seed(seed),
             max_tokens=max_tokens,
             schema=REPORT_SCHEMA if self._config.passes == "structured" else None,
         )
         return await self._client.complete(messages, sampling)
-
-
-async def _connect(served: ServedModel) -> ChatClient:
-    return ChatClient(served.address, served.name, served.api_key)
 
 
 def _whole(completion: Completion) -> str:

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import ValidationError
 
+from models.chat import served
+from models.chat.hosts import require_may_send
 from models.engines import WriteRequest, engine_config
 from models.writers.configs import GrammarConfig
-from models.writers.language_model import endpoint
 from models.writers.language_model.configs import EndpointConfig
-from models.writers.language_model.hosts import require_may_send
 from storage.errors import EngineUnavailable
 from storage.records import Report, View
-from tests.models.writers.language_model.fake_server import (
+from tests.models.chat.fake_server import (
     FINDINGS,
     IMPRESSION,
     FakeServer,
@@ -25,7 +25,7 @@ from tests.models.writers.language_model.fake_server import (
 
 @pytest.fixture(autouse=True)
 def _ask_anew() -> None:
-    endpoint._ask_models.cache_clear()
+    served._ask_models.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.writers.language_model.configs import VllmConfig
-from models.writers.language_model.weights import find_weights
+from models.writers.language_model.fit import writer_weights
 from storage.errors import EngineUnavailable
 
 MakeModel = Callable[..., Path]
@@ -36,13 +36,13 @@ def vllm(folder: Path | str, **changes: Any) -> VllmConfig:
 
 def test_weights_revision_follows_the_content(make_model: MakeModel) -> None:
     folder = make_model()
-    before = find_weights(vllm(folder))
+    before = writer_weights(vllm(folder))
     assert before.folder == folder
     assert before.context_tokens == 4096
     moved = folder.rename(folder.parent / "moved")
-    assert find_weights(vllm(moved)).revision == before.revision
+    assert writer_weights(vllm(moved)).revision == before.revision
     (moved / "model.safetensors").write_bytes(b"trained")
-    assert find_weights(vllm(moved)).revision != before.revision
+    assert writer_weights(vllm(moved)).revision != before.revision
 
 
 def test_model_that_is_nowhere_is_said_with_how_to_get_it(
@@ -50,32 +50,32 @@ def test_model_that_is_nowhere_is_said_with_how_to_get_it(
 ) -> None:
     for name in ("some-lab/tiny-instruct", str(tmp_path / "absent"), "absent"):
         with pytest.raises(EngineUnavailable, match="found neither; run hf download"):
-            find_weights(vllm(name))
+            writer_weights(vllm(name))
 
 
 def test_model_without_chat_template_is_said(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model(template=None)
     with pytest.raises(EngineUnavailable, match=r"has no chat template; name an instruction"):
-        find_weights(vllm(folder))
+        writer_weights(vllm(folder))
     given = tmp_path / "template.jinja"
     given.write_text("{{ messages }}")
-    revision = find_weights(vllm(folder, chat_template=given)).revision
+    revision = writer_weights(vllm(folder, chat_template=given)).revision
     given.write_text("{{ messages }}!")
-    assert find_weights(vllm(folder, chat_template=given)).revision != revision
+    assert writer_weights(vllm(folder, chat_template=given)).revision != revision
     with pytest.raises(EngineUnavailable, match="expected a Jinja file"):
-        find_weights(vllm(folder, chat_template=tmp_path / "absent.jinja"))
+        writer_weights(vllm(folder, chat_template=tmp_path / "absent.jinja"))
 
 
 def test_context_too_short_is_said(make_model: MakeModel) -> None:
     folder = make_model(context_tokens=512)
     with pytest.raises(EngineUnavailable, match=r"context of 512 tokens.*lower max_findings_tok"):
-        find_weights(vllm(folder))
+        writer_weights(vllm(folder))
 
 
 def test_context_the_plan_shortens_too_far_is_said(make_model: MakeModel) -> None:
     folder = make_model()
     with pytest.raises(EngineUnavailable, match="context of 256 tokens"):
-        find_weights(vllm(folder, context_tokens=256))
+        writer_weights(vllm(folder, context_tokens=256))
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
@@ -83,4 +83,4 @@ def test_model_with_a_file_missing_is_said(make_model: MakeModel, missing: str) 
     folder = make_model()
     (folder / missing).unlink()
     with pytest.raises(EngineUnavailable, match=r"expected a model.*; "):
-        find_weights(vllm(folder))
+        writer_weights(vllm(folder))

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from models.chat.batch import ServerSilent
+from models.chat.served import ServedModel
 from models.engine_queue import EngineQueue
 from models.engines import WriteRequest
 from models.gates.report import ReportRules
 from models.settling import Attempt
 from models.taggers.configs import LexiconConfig
 from models.writers.language_model.configs import EndpointConfig
-from models.writers.language_model.fit import ServedModel
-from models.writers.language_model.writer import LanguageModelWriter, ServerSilent
+from models.writers.language_model.writer import LanguageModelWriter
 from models.writers.writing import WriteOutcome, WriteStationConfig, write_samples
 from storage.errors import EngineFailed, EngineUnavailable
 from storage.records import (
@@ -29,7 +30,7 @@ from storage.records import (
     Split,
     View,
 )
-from tests.models.writers.language_model.fake_server import (
+from tests.models.chat.fake_server import (
     FINDINGS,
     IMPRESSION,
     FakeServer,

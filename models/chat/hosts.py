@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from models.chat.configs import EndpointSettings
 from models.engines import EngineConfig
-from models.writers.language_model.configs import EndpointConfig
 
 
-def address_of(config: EndpointConfig) -> str:
+def address_of(config: EndpointSettings) -> str:
     """The address, read from its environment variable where the plan names one.
 
     Raises:
@@ -32,14 +32,14 @@ def require_may_send(engines: Iterable[EngineConfig]) -> None:
         ValueError: If one is an endpoint on another host that its `allowed_hosts` lack.
     """
     for engine in engines:
-        if not isinstance(engine, EndpointConfig):
+        if not isinstance(engine, EndpointSettings):
             continue
         host = urlsplit(address_of(engine)).hostname or ""
         if not _is_this_machine(host) and host not in engine.allowed_hosts:
             raise ValueError(
-                "expected a writer on this machine, since the plan's corpus is restricted, got "
-                f"the endpoint host {host!r}; serve the model here, or name the host in "
-                "writer.allowed_hosts if the data's licence permits it"
+                "expected engines on this machine, since the plan's corpus is restricted, got "
+                f"the endpoint host {host!r}; serve the model here, or name the host in that "
+                "engine's allowed_hosts if the data's licence permits it"
             )
 
 

@@ -1,4 +1,4 @@
-"""Opening an OpenAI-compatible address: does it answer, and does it serve the model?"""
+"""A model behind an OpenAI-compatible address: does it answer, and does it serve the model?"""
 
 import json
 import urllib.error
@@ -8,13 +8,28 @@ from functools import lru_cache
 from http.client import HTTPException, HTTPMessage
 from typing import IO
 
-from models.writers.language_model.configs import ENDPOINT_REQUESTS, EndpointConfig
-from models.writers.language_model.fit import ServedModel
-from models.writers.language_model.hosts import address_of, variable
-from models.writers.language_model.writer import LanguageModelWriter
+from models.chat.configs import EndpointSettings
+from models.chat.hosts import address_of, variable
 from storage.errors import EngineUnavailable
 
 _ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model behind an address.
+
+    Attributes:
+        address: Base of the interface: http://host:port/v1.
+        name: Name under which it is served.
+        context_tokens: Longest prompt and answer together; None when the server does not say.
+        api_key: None when none is asked for.
+    """
+
+    address: str
+    name: str
+    context_tokens: int | None
+    api_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +40,17 @@ class FoundModel:
     context_tokens: int | None
 
 
-def open_endpoint(config: EndpointConfig) -> LanguageModelWriter:
-    """Connect to the address; see `EndpointConfig.open`."""
+def served_model(config: EndpointSettings) -> ServedModel:
+    """The plan's model at its address.
+
+    Raises:
+        EngineUnavailable: If nothing answers there, or it serves other models.
+    """
     found = found_model(config)
-    served = ServedModel(address_of(config), config.model, found.context_tokens, _api_key(config))
-    return LanguageModelWriter(config, config.revision(), served, ENDPOINT_REQUESTS)
+    return ServedModel(address_of(config), config.model, found.context_tokens, _api_key(config))
 
 
-def found_model(config: EndpointConfig) -> FoundModel:
+def found_model(config: EndpointSettings) -> FoundModel:
     """What the server says of the plan's model; asked once per process.
 
     Raises:
@@ -51,7 +69,7 @@ def _ask_models(address: str, name: str, api_key: str | None) -> FoundModel:
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         raise EngineUnavailable(
             f"expected an OpenAI-compatible server at {address}, got {error}; start it, or "
-            "correct the writer's address (it mostly ends in /v1)"
+            "correct its address (it mostly ends in /v1)"
         ) from error
     if name not in models:
         known = ", ".join(sorted(models)) or "none"
@@ -85,7 +103,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
 
 
-def _api_key(config: EndpointConfig) -> str | None:
+def _api_key(config: EndpointSettings) -> str | None:
     if config.api_key_variable is None:
         return None
     return variable(config.api_key_variable, "the key of the endpoint")

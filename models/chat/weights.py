@@ -1,4 +1,4 @@
-"""Where a language model's files lie, what pins them, and whether they can write a report."""
+"""Where a language model's files lie, what pins them, and whether they can chat."""
 
 import hashlib
 import json
@@ -10,9 +10,8 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from models.chat.configs import VllmSettings
 from models.vocabulary.revisions import joined_hash
-from models.writers.language_model.configs import VllmConfig
-from models.writers.language_model.fit import fewest_tokens, require_context
 from storage.errors import EngineUnavailable
 
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
@@ -35,19 +34,18 @@ class Weights:
     context_tokens: int | None
 
 
-def find_weights(config: VllmConfig) -> Weights:
-    """The model's files, checked for what a report needs; downloads nothing.
+def find_weights(config: VllmSettings) -> Weights:
+    """The model's files, checked for what a chat needs; downloads nothing.
 
     Raises:
-        EngineUnavailable: If they are missing, lack a chat template, or allow too short a context.
+        EngineUnavailable: If they are missing or lack a chat template.
     """
     folder, revision = _folder(config)
     context_tokens = _context_tokens(config, _settings(folder))
-    require_context(config.model, context_tokens, *fewest_tokens(config))
     return Weights(folder, joined_hash(revision, _chat_template(config, folder)), context_tokens)
 
 
-def _folder(config: VllmConfig) -> tuple[Path, str]:
+def _folder(config: VllmSettings) -> tuple[Path, str]:
     folder = Path(config.model).expanduser()
     if folder.is_dir():
         return folder.resolve(), _content_hash(folder.resolve())
@@ -80,14 +78,14 @@ def _settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _context_tokens(config: VllmConfig, settings: dict[str, Any]) -> int | None:
+def _context_tokens(config: VllmSettings, settings: dict[str, Any]) -> int | None:
     """The shorter of what the plan asks for and what the model was made for."""
     own = settings.get("text_config", settings).get("max_position_embeddings")
     limits = [tokens for tokens in (config.context_tokens, own) if isinstance(tokens, int)]
     return min(limits, default=None)
 
 
-def _chat_template(config: VllmConfig, folder: Path) -> str:
+def _chat_template(config: VllmSettings, folder: Path) -> str:
     """The template that the plan gives; empty where the model brings its own."""
     if config.chat_template is not None:
         try:
@@ -101,7 +99,7 @@ def _chat_template(config: VllmConfig, folder: Path) -> str:
     if not has_own:
         raise EngineUnavailable(
             f"model {config.model!r} has no chat template; name an instruction-tuned model, or "
-            "give its template as writer.chat_template"
+            "give its template as chat_template"
         )
     return ""
 

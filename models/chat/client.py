@@ -1,4 +1,4 @@
-"""The OpenAI-compatible client of both writers: chat completions, asynchronous, hundreds at once.
+"""The OpenAI-compatible client of writers and judges: chat completions, hundreds at once.
 
 On aiohttp, because the client must not be what a fast server waits for: with 256 requests in flight
 it takes 0.15 ms of CPU a request, httpx 0.9 with a client per slot and 14 with one shared
@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from models.writers.language_model.prompting import Messages
+from models.chat.messages import Messages
+from models.chat.served import ServedModel
 from storage.errors import EngineFailed
 
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -107,28 +108,31 @@ class ChatClient:
     def _content(self, messages: Messages, sampling: Sampling) -> dict[str, Any]:
         content = {
             "model": self._model,
-            "messages": [
-                {"role": "system", "content": messages.system},
-                {"role": "user", "content": messages.user},
-            ],
+            "messages": messages.content(),
             "seed": sampling.seed,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
         }
         if sampling.schema is not None:
-            schema = {"name": "report", "strict": True, "schema": sampling.schema}
+            schema = {"name": "answer", "strict": True, "schema": sampling.schema}
             content["response_format"] = {"type": "json_schema", "json_schema": schema}
         return content
 
     def _failure(self, status: int, body: str, messages: Messages) -> EngineFailed:
         said = _server_message(body)
         # Failures are logged, and what was asked may derive from a restricted corpus.
-        if any(line in said for line in messages.user.splitlines() if line):
+        quoted = ("data:image", *(line for line in messages.user.splitlines() if line))
+        if any(words in said for words in quoted):
             said = "its message quotes the request, and is left out"
         message = f"{self._address} answered {status}: {said[:_SHOWN_CHARACTERS]}"
         refused = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR
         return RequestRefused(message) if refused else EngineFailed(message)
+
+
+async def connect(served: ServedModel) -> ChatClient:
+    """A client of a served model, within the running event loop."""
+    return ChatClient(served.address, served.name, served.api_key)
 
 
 def _completion(answer: dict[str, Any]) -> Completion:
