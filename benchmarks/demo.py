@@ -16,14 +16,9 @@ import time
 from typing import Any
 
 from flows.demo import PLANS
-from flows.plans import (
-    AcceptedTarget,
-    DatasetPlan,
-    EvaluatePlan,
-    ExecutionPlan,
-    PretrainPlan,
-    load_plan,
-)
+from flows.plan_files import load_plan
+from flows.plans import AcceptedTarget, DatasetPlan, ExecutionPlan
+from flows.training_plans import EvaluatePlan, PretrainPlan
 
 
 def scaled_plan(times: int) -> DatasetPlan:

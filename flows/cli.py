@@ -104,7 +104,8 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset, or go on where a run was cut off; ends with a release."""
-    from flows.plans import DatasetPlan, load_plan
+    from flows.plan_files import load_plan
+    from flows.plans import DatasetPlan
     from flows.work import open_work, plan_content
 
     plan = load_plan(plan_file, DatasetPlan)
@@ -166,10 +167,11 @@ def make_again_command(
 @app.command()
 def pretrain(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Train a vision-language model on a release."""
-    from flows.plans import PretrainPlan, load_plan
+    from flows.plan_files import load_plan
     from flows.pretrain import pretrain as pretrain_flow
     from flows.progress import training_bar
     from flows.summary import training_text
+    from flows.training_plans import PretrainPlan
 
     plan = load_plan(plan_file, PretrainPlan)
     with training_bar(root, plan):
@@ -181,7 +183,7 @@ def pretrain(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
 def finetune(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Train a text-to-image painter on a corpus's training patients, or train it on."""
     from flows.finetune import FinetunePlan, finetune_painter, painter_text
-    from flows.plans import load_plan
+    from flows.plan_files import load_plan
     from flows.progress import finetuning_bars
 
     plan = load_plan(plan_file, FinetunePlan)
@@ -194,9 +196,10 @@ def finetune(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
 def evaluate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Measure a trained model, zero-shot, with intervals."""
     from flows.evaluation import evaluate as evaluate_flow
-    from flows.plans import EvaluatePlan, load_plan
+    from flows.plan_files import load_plan
     from flows.progress import spinner
     from flows.summary import zero_shot_text
+    from flows.training_plans import EvaluatePlan
 
     plan = load_plan(plan_file, EvaluatePlan)
     with spinner(f"evaluate {plan.run}"):

@@ -10,11 +10,13 @@ import typer
 
 from flows.evaluation import evaluate
 from flows.generate import generate_dataset
-from flows.plans import DatasetPlan, EvaluatePlan, PretrainPlan, load_plan
+from flows.plan_files import load_plan
+from flows.plans import DatasetPlan
 from flows.pretrain import pretrain
 from flows.progress import dataset_bars, spinner, training_bar
 from flows.status import dataset_status
 from flows.summary import status_text, training_text, zero_shot_text
+from flows.training_plans import EvaluatePlan, PretrainPlan
 from flows.work import Work, open_work
 from storage.contact_sheet import SheetPair, contact_sheet
 from storage.layout import Table

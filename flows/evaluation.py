@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.plans import CorpusSet, EvaluatePlan, EvaluationSet
+from flows.training_plans import CorpusSet, EvaluatePlan, EvaluationSet
 from models.downstream.labelled_images import LabelledImages
 from tasks.artifacts import show_zero_shot
 from tasks.evaluation import measure_zero_shot, paint_phantom_set, read_corpus_set

@@ -1,33 +1,26 @@
-"""What a user fills in: the inputs Prefect shows as forms, and YAML plans are read into.
+"""What a user fills in to make a dataset: the input Prefect shows as a form, YAML is read into it.
 
 Cross-field rules raise here with one clear line, since Prefect's form does not run them.
+`training_plans.py` has what is trained and evaluated, `plan_files.py` reads the files.
 """
 
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SerializeAsAny,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from models.downstream.zero_shot import ZeroShotConfig
 from models.engines import EngineConfig, engine_config, engine_form
 from models.gates.report import ReportRules
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
-from models.vlp.configs import PretrainingConfig
-from storage.records import Split
-
-PlanT = TypeVar("PlanT", bound=BaseModel)
 
 Name = Annotated[
     str,
@@ -38,7 +31,9 @@ Name = Annotated[
 ]
 
 
-class _Plan(BaseModel):
+class Plan(BaseModel):
+    """Base of everything a user fills in: no unknown field, no change afterwards."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -64,7 +59,7 @@ ImageGateConfig = Annotated[
 ]
 
 
-class BuiltInEntities(_Plan):
+class BuiltInEntities(Plan):
     """The project's own vocabulary, each clinical concept as present and as denied."""
 
     kind: Literal["built-in"] = "built-in"
@@ -77,7 +72,7 @@ class BuiltInEntities(_Plan):
     )
 
 
-class CorpusEntities(_Plan):
+class CorpusEntities(Plan):
     """The entity table of an ingested corpus."""
 
     kind: Literal["corpus"] = "corpus"
@@ -87,7 +82,7 @@ class CorpusEntities(_Plan):
 EntitySource = Annotated[BuiltInEntities | CorpusEntities, Field(discriminator="kind")]
 
 
-class AcceptedTarget(_Plan):
+class AcceptedTarget(Plan):
     """Stop at a number of accepted pairs."""
 
     accepted: int = Field(ge=1, le=100_000_000, description="Pairs wanted in the release.")
@@ -106,7 +101,7 @@ class AcceptedTarget(_Plan):
         return self.accepted
 
 
-class AllTarget(_Plan):
+class AllTarget(Plan):
     """Release whatever is accepted of a number of candidates."""
 
     all: int = Field(
@@ -124,7 +119,7 @@ class AllTarget(_Plan):
         return None
 
 
-class SplitShares(_Plan):
+class SplitShares(Plan):
     """Shares of samples per split, by hash of the sample id."""
 
     train: float = Field(0.9, ge=0, le=1, description="Share of samples to train on.")
@@ -141,7 +136,7 @@ class SplitShares(_Plan):
         return self
 
 
-class ImageRules(_Plan):
+class ImageRules(Plan):
     """How an image is asked for and what keeps it."""
 
     prompt: Literal["impression", "findings", "both"] = Field(
@@ -161,7 +156,7 @@ class ImageRules(_Plan):
     )
 
 
-class ExecutionPlan(_Plan):
+class ExecutionPlan(Plan):
     """Where and how the work runs; no part of a dataset's identity."""
 
     shard_units: int = Field(64, ge=1, le=100_000, description="Units one flow run handles.")
@@ -185,7 +180,7 @@ class ExecutionPlan(_Plan):
     )
 
 
-class DatasetPlan(_Plan):
+class DatasetPlan(Plan):
     """A dataset to make: what is drawn, who writes and paints, and what is accepted."""
 
     name: Name
@@ -221,82 +216,3 @@ class DatasetPlan(_Plan):
         """Every engine the plan names, by its place in the plan."""
         gates = {f"image_rules.gates.{i}": g for i, g in enumerate(self.image_rules.gates)}
         return {"writer": self.writer, "tagger": self.tagger, "painter": self.painter} | gates
-
-
-class PretrainPlan(_Plan):
-    """A model to train on a release."""
-
-    name: Name
-    dataset: Name
-    release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
-    model: PretrainingConfig = Field(default_factory=PretrainingConfig)
-
-
-class PhantomSet(_Plan):
-    """Images painted for evaluation alone, by a painter that places findings by entity."""
-
-    kind: Literal["phantoms"] = "phantoms"
-    name: Name = "phantoms"
-    num_images: int = Field(400, ge=20, le=1_000_000, description="Images to paint.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Of the requests; never a dataset's.")
-    painter: PainterConfig = Field(
-        default_factory=lambda: engine_config("painters", {"kind": "phantom"}),
-        validate_default=True,
-    )
-
-
-class CorpusSet(_Plan):
-    """Real images of an ingested corpus, with its labels."""
-
-    kind: Literal["corpus"] = "corpus"
-    name: Name
-    corpus: Name
-    split: Split | None = Field(None, description="Split to evaluate on; None: every image.")
-
-
-EvaluationSet = Annotated[PhantomSet | CorpusSet, Field(discriminator="kind")]
-
-
-class EvaluatePlan(_Plan):
-    """What to measure a trained model on."""
-
-    run: Name = Field(description="Name of the model run to evaluate.")
-    sets: tuple[EvaluationSet, ...] = Field(min_length=1, description="Sets to evaluate on.")
-    zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
-
-
-def load_plan(path: Path, plan_type: type[PlanT]) -> PlanT:
-    """Read a YAML plan.
-
-    Raises:
-        ValueError: One line: the file, the field, what was expected and what came.
-    """
-    if not path.is_file():
-        raise ValueError(f"plan must be a YAML file, got {str(path)!r}, which does not exist")
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    return parse_plan(settings, plan_type, source=str(path))
-
-
-def parse_plan(settings: Any, plan_type: type[PlanT], source: str) -> PlanT:
-    """Validate settings; see `load_plan`."""
-    try:
-        return plan_type.model_validate(settings)
-    except ValidationError as error:
-        raise ValueError(f"{source}: {_one_line(error)}") from error
-
-
-def _one_line(error: ValidationError) -> str:
-    return "; ".join(_problem(dict(problem)) for problem in error.errors(include_url=False))
-
-
-def _problem(problem: dict[str, Any]) -> str:
-    field = ".".join(str(part) for part in problem["loc"]) or "plan"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{field}: no such field; remove it or correct its name"
-    if problem["type"] == "missing":
-        return f"{field}: required, but absent"
-    return f"{field}: {message}, got {problem['input']!r}"

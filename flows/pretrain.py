@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.plans import PretrainPlan
+from flows.training_plans import PretrainPlan
 from tasks.events import announce_checkpoint
 from tasks.training import RunRef, train_model
 

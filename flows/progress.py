@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flows.plans import PretrainPlan
+from flows.training_plans import PretrainPlan
 from flows.work import SAMPLE_STAGES, Work
 from models.vlp.training_log import LOG_FILE
 from storage.errors import FactoryError

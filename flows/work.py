@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.plans import BuiltInEntities, DatasetPlan, ExecutionPlan, Name, parse_plan
+from flows.plan_files import parse_plan
+from flows.plans import BuiltInEntities, DatasetPlan, ExecutionPlan, Name
 from models.chat.hosts import require_may_send
 from models.sampling.entity_table import EntityTable
 from models.sampling.feasibility import check_feasible

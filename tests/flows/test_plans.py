@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from flows.plans import DatasetPlan, load_plan, parse_plan
+from flows.plan_files import load_plan, parse_plan
+from flows.plans import DatasetPlan
 from tests.flows.conftest import tiny_plan
 
 PLANS = sorted(Path("deployments/plans").glob("*.yaml"))

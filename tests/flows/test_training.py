@@ -9,8 +9,8 @@ from PIL import Image
 from flows.evaluation import evaluate
 from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
-from flows.plans import EvaluatePlan, PretrainPlan
 from flows.pretrain import pretrain
+from flows.training_plans import EvaluatePlan, PretrainPlan
 from storage.errors import ObjectMissing
 from tests.flows.conftest import tiny_plan
 

@@ -1,0 +1,46 @@
+"""Reading a YAML plan: every error is one line with the file, the field and what came."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+PlanT = TypeVar("PlanT", bound=BaseModel)
+
+
+def load_plan(path: Path, plan_type: type[PlanT]) -> PlanT:
+    """Read a YAML plan.
+
+    Raises:
+        ValueError: One line: the file, the field, what was expected and what came.
+    """
+    if not path.is_file():
+        raise ValueError(f"plan must be a YAML file, got {str(path)!r}, which does not exist")
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    return parse_plan(settings, plan_type, source=str(path))
+
+
+def parse_plan(settings: Any, plan_type: type[PlanT], source: str) -> PlanT:
+    """Validate settings; see `load_plan`."""
+    try:
+        return plan_type.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError(f"{source}: {_one_line(error)}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    return "; ".join(_problem(dict(problem)) for problem in error.errors(include_url=False))
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "plan"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: no such field; remove it or correct its name"
+    if problem["type"] == "missing":
+        return f"{field}: required, but absent"
+    return f"{field}: {message}, got {problem['input']!r}"

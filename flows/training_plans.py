@@ -1,0 +1,53 @@
+"""What a user fills in to train a model on a release, and to measure it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flows.plans import Name, PainterConfig, Plan
+from models.downstream.zero_shot import ZeroShotConfig
+from models.engines import engine_config
+from models.vlp.configs import PretrainingConfig
+from storage.records import Split
+
+
+class PretrainPlan(Plan):
+    """A model to train on a release."""
+
+    name: Name
+    dataset: Name
+    release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
+    model: PretrainingConfig = Field(default_factory=PretrainingConfig)
+
+
+class PhantomSet(Plan):
+    """Images painted for evaluation alone, by a painter that places findings by entity."""
+
+    kind: Literal["phantoms"] = "phantoms"
+    name: Name = "phantoms"
+    num_images: int = Field(400, ge=20, le=1_000_000, description="Images to paint.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Of the requests; never a dataset's.")
+    painter: PainterConfig = Field(
+        default_factory=lambda: engine_config("painters", {"kind": "phantom"}),
+        validate_default=True,
+    )
+
+
+class CorpusSet(Plan):
+    """Real images of an ingested corpus, with its labels."""
+
+    kind: Literal["corpus"] = "corpus"
+    name: Name
+    corpus: Name
+    split: Split | None = Field(None, description="Split to evaluate on; None: every image.")
+
+
+EvaluationSet = Annotated[PhantomSet | CorpusSet, Field(discriminator="kind")]
+
+
+class EvaluatePlan(Plan):
+    """What to measure a trained model on."""
+
+    run: Name = Field(description="Name of the model run to evaluate.")
+    sets: tuple[EvaluationSet, ...] = Field(min_length=1, description="Sets to evaluate on.")
+    zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
