@@ -10,7 +10,7 @@ RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
 
 SILENCE_SECONDS = 600.0  # after so long without any answer a server is called hung
-_SEED_BITS = 31  # servers disagree on wider seeds: 32 bits in some, signed in others
+_NUM_SEEDS = 1 << 31  # servers disagree on wider seeds: 32 bits in some, signed in others
 
 
 class ServerSilent(EngineFailed):
@@ -19,7 +19,7 @@ class ServerSilent(EngineFailed):
 
 def server_seed(seed: int) -> int:
     """A request's seed within what every server takes, 0 ≤ seed < 2^31."""
-    return seed % 2**_SEED_BITS
+    return seed % _NUM_SEEDS
 
 
 async def answer_all(
