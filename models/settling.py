@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Tried(Generic[OutcomeT]):
-    """The last outcome of an item: the first that passed, or that of the last try."""
+    """The last outcome of an item: the first that was final, or that of the last try."""
 
     outcome: OutcomeT
     num_tries: int
@@ -58,8 +58,9 @@ def run_tries(
     submit: "Callable[[ItemT, int], Future[OutcomeT]]",
     max_tries: int,
     timeout_seconds: float = math.inf,
+    is_final: Callable[[OutcomeT], bool] = lambda outcome: outcome.verdict.passed,
 ) -> list[Tried[OutcomeT]]:
-    """Try every item until its gate says yes or its tries are used up.
+    """Try every item until its outcome is final or its tries are used up.
 
     All first tries are in flight at once; a refused item is tried again at once, so nobody waits
     for the slowest of a round.
@@ -69,6 +70,7 @@ def run_tries(
         submit: (item, try number from 1) -> future outcome.
         max_tries: At least 1.
         timeout_seconds: Longest all of it may take.
+        is_final: Whether an outcome stands without another try; by default, when its gate says yes.
 
     Raises:
         EngineFailed: As soon as one try fails, or in time-out; the others are cancelled or their
@@ -91,7 +93,7 @@ def run_tries(
                 position, number = in_flight.pop(future)
                 outcome = future.result()
                 seconds[position] += outcome.engine_seconds
-                if outcome.verdict.passed or number >= max_tries:
+                if is_final(outcome) or number >= max_tries:
                     tried[position] = Tried(outcome, number, seconds[position])
                 else:
                     again = submit(items[position], number + 1)

@@ -105,6 +105,13 @@ class RejectionReason(StrEnum):
     SATURATED = "saturated"
     BORDER = "border"
     NEAR_DUPLICATE = "near duplicate"
+    NO_CHEST_XRAY = "no chest X-ray"  # this and the next five: the judge's six questions
+    NOT_HUMAN = "not a human chest X-ray"
+    NOT_FRONTAL = "not a frontal view"
+    POOR_QUALITY = "poor quality"
+    WRONG_ORIENTATION = "wrong orientation or over-processed"
+    LOW_FIDELITY = "low fidelity"
+    JUDGE_UNREADABLE = "judge gave no readable answer"
     GATE_SAID_NO = "gate said no"  # a gate from another package, in its own words in the scores
     ENGINE_FAILED = "engine failed"
 
@@ -180,6 +187,15 @@ class GateScore:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeAnswer:
+    """A judge's answer to one question about an image, with its reason in its own words."""
+
+    question: str
+    yes: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a gate says of one sample: `reason` is None exactly when it passed."""
 
@@ -246,6 +262,11 @@ class ReportRow:
     scores: tuple[GateScore, ...]
     provenance: Provenance
 
+    @property
+    def index(self) -> int:
+        """The sample's index."""
+        return self.sample.index
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
@@ -265,5 +286,29 @@ class ImageRow:
     height_px: int
     signature: str
     masks: tuple[FindingMask, ...]
+    scores: tuple[GateScore, ...]
+    provenance: Provenance
+
+    @property
+    def index(self) -> int:
+        """The sample's index."""
+        return self.written.sample.index
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRow:
+    """One sample's result of the judge stage; the image it was shown stays with the paint stage.
+
+    Attributes:
+        image_sha256: Of the PNG that was shown.
+        answers: One per question; empty when none could be read, and for a quarantined sample.
+    """
+
+    index: int
+    sample_id: str
+    image_sha256: str
+    outcome: Outcome
+    reason: RejectionReason | None
+    answers: tuple[JudgeAnswer, ...]
     scores: tuple[GateScore, ...]
     provenance: Provenance

@@ -7,6 +7,7 @@ sample is tried again with another seed.
 import json
 import re
 
+from models.chat.parsing import without_reasoning
 from storage.records import Report
 
 REPORT_SCHEMA = {
@@ -16,8 +17,6 @@ REPORT_SCHEMA = {
     "additionalProperties": False,
 }
 
-# Models that reason first show it like this where their server does not cut it off.
-_REASONING = re.compile(r"\A\s*<think>.*?(</think>|\Z)", re.DOTALL)
 _HEADING = re.compile(
     r"(?:\A|\n|(?<=[.!?])\s)[\s#*]*(findings|impression)[\s*]*:[\s*]*", re.IGNORECASE
 )
@@ -37,7 +36,7 @@ def impression_of(answer: str) -> str:
 def report_of(answer: str) -> Report:
     """Both sections of a structured answer; empty where it is no such object."""
     try:
-        fields = json.loads(_REASONING.sub("", answer))
+        fields = json.loads(without_reasoning(answer))
     except ValueError:
         return Report("", "")
     if not isinstance(fields, dict):
@@ -50,7 +49,7 @@ def report_of(answer: str) -> Report:
 
 def _section(answer: str, name: str) -> str:
     """The text under the heading of this name, or all that stands before any heading."""
-    before, *rest = _HEADING.split(_REASONING.sub("", answer))
+    before, *rest = _HEADING.split(without_reasoning(answer))
     under = dict(zip((heading.lower() for heading in rest[::2]), rest[1::2], strict=True))
     return _paragraph(before if before.strip() else under.get(name, ""))
 

@@ -1,0 +1,48 @@
+"""The seam: what a judge must offer. Entry-point group `cxr_factory.judges`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.engines import EngineInfo
+from storage.records import JudgeAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """One try at one image. `seed` is of the sample and try, never of the batch."""
+
+    sample_id: str
+    seed: int
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judge's answer to one request.
+
+    Attributes:
+        answers: One per question, in the questions' order; empty when the judge refused, was cut
+            off, or said what is no answer.
+        prompt: What it was asked.
+        engine_seconds: From request to answer.
+    """
+
+    answers: tuple[JudgeAnswer, ...]
+    prompt: str
+    engine_seconds: float
+
+
+class ImageJudge(Protocol):
+    """Answers the questions about images, in order. Opened once per shard and round."""
+
+    info: EngineInfo
+    max_batch_size: int
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
+        """Answer every request, in order; raises EngineFailed or EngineOutOfMemory."""
+        ...
+
+    def close(self) -> None:
+        """Give back what `open` took."""
+        ...
