@@ -48,13 +48,22 @@ def training_text(metrics: Mapping[str, Any]) -> str:
 
 
 def zero_shot_text(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Zero-shot AUROC per set, macro first, then per finding."""
+    """Zero-shot AUROC per set: macro, macro of each view, then per finding.
+
+    Views are stated wherever there are several: in real corpora the sick are mostly AP.
+    """
     lines = []
     for name, result in results.items():
         lines.append(
             f"zero-shot on {name} ({result['num_images']} images): macro AUROC "
             f"{_score(result['macro_auroc'], result['ci95'])}"
         )
+        views = result["per_view"] if len(result["per_view"]) > 1 else {}
+        lines += [
+            f"  {view + ', macro':<20} {_score(one['macro_auroc'], one['ci95'])}  "
+            f"{one['num_images']} images"
+            for view, one in views.items()
+        ]
         lines += [
             f"  {finding:<20} {_score(score['auroc'], score['ci95'], score['reason'])}"
             for finding, score in result["per_finding"].items()

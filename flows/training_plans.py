@@ -39,7 +39,10 @@ class CorpusSet(Plan):
     kind: Literal["corpus"] = "corpus"
     name: Name
     corpus: Name
-    split: Split | None = Field(None, description="Split to evaluate on; None: every image.")
+    split: Split | None = Field(
+        Split.TEST,
+        description="Patients to evaluate on; None: all of them, for a corpus nothing learnt from.",
+    )
 
 
 EvaluationSet = Annotated[PhantomSet | CorpusSet, Field(discriminator="kind")]

@@ -50,10 +50,11 @@ def artifact_key(name: str) -> str:
 
 
 def show_zero_shot(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """AUROC per set and finding, with intervals; what is undefined says why."""
+    """AUROC per set, view and finding, with intervals; what is undefined says why."""
     rows = [
         {
             "set": name,
+            "view": view,
             "finding": finding,
             "AUROC": score["auroc"],
             "95 % interval": score["ci95"],
@@ -61,7 +62,8 @@ def show_zero_shot(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
             "note": score["reason"] or "",
         }
         for name, result in results.items()
-        for finding, score in result["per_finding"].items()
+        for view, of_view in {"all": result, **result["per_view"]}.items()
+        for finding, score in of_view["per_finding"].items()
     ]
     macro = "; ".join(f"{name}: macro {result['macro_auroc']}" for name, result in results.items())
     create_table_artifact(

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from models.downstream.heldout import heldout_phantoms
 from models.downstream.labelled_images import LabelledImages
+from models.downstream.metrics import UNKNOWN
 from models.downstream.zero_shot import ZeroShotConfig, evaluate_zero_shot
 from models.engine_queue import EngineQueue
 from models.engines import EngineConfig, EngineInfo, PaintedImage, PaintRequest
@@ -22,6 +23,7 @@ from storage.errors import ObjectMissing
 from storage.folders import working_folder
 from storage.layout import model_folder
 from storage.objects import open_store
+from storage.readers.rows import CorpusImage
 from storage.records import Split
 from tasks.training import read_metrics, update_metrics
 
@@ -39,11 +41,13 @@ def paint_phantom_set(
 def read_corpus_set(name: str, root: str, corpus: str, split: Split | None) -> LabelledImages:
     """Real images with their labels; the bootstrap groups them by patient.
 
+    What the source states as possible is neither present nor absent: it counts for no AUROC.
+
     Raises:
         ValueError: If there is no such corpus, or it has no images.
     """
     images = list(read_corpus(open_store(root), corpus).images(split))
-    labels = [[finding.value in image.labels for finding in Finding] for image in images]
+    labels = [[_label(image, finding) for finding in Finding] for image in images]
     return LabelledImages(
         name=name,
         images=[decode_png(image.image) for image in images],
@@ -76,6 +80,12 @@ def measure_zero_shot(
     zero_shot = metrics.get("zero_shot", {}) | {labelled.name: measured}
     update_metrics(store, run, {"zero_shot": zero_shot})
     return measured
+
+
+def _label(image: CorpusImage, finding: Finding) -> int:
+    if finding.value in image.labels:
+        return 1
+    return UNKNOWN if finding.value in image.uncertain_labels else 0
 
 
 class _QueuePainter:

@@ -1,6 +1,7 @@
 """Pretrain and evaluate as flows, on a release and on real images of a corpus."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,16 @@ from flows.evaluation import evaluate
 from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
 from flows.pretrain import pretrain
-from flows.training_plans import EvaluatePlan, PretrainPlan
+from flows.summary import zero_shot_text
+from flows.training_plans import CorpusSet, EvaluatePlan, PretrainPlan
+from models.vocabulary.findings import Finding
 from storage.errors import ObjectMissing
+from storage.readers.folder_columns import FolderColumns
+from storage.readers.rows import patient_split
+from storage.records import Split
+from tasks.evaluation import read_corpus_set
 from tests.flows.conftest import tiny_plan
+from tests.storage.readers.made_files import grey, write_csv
 
 TRAINING = {
     "name": "tiny-convirt",
@@ -54,12 +62,12 @@ def test_pretrain_and_evaluate_write_metrics_with_interval(root: str, tmp_path: 
     ingest_corpus("nih", str(_nih_folder(tmp_path / "nih")), "nih", root)
     sets = [
         {"kind": "phantoms", "num_images": 40, "painter": {"kind": "phantom", "image_size_px": 64}},
-        {"kind": "corpus", "name": "nih", "corpus": "nih"},
+        {"kind": "corpus", "name": "nih", "corpus": "nih", "split": None},
     ]
     plan = EvaluatePlan.model_validate(
         {"run": run.run, "sets": sets, "zero_shot": {"num_resamples": 100}}
     )
-    evaluate(plan, root)
+    results = evaluate(plan, root)
     metrics = json.loads((Path(root) / "models" / run.run / "metrics.json").read_text())
     phantoms, real = metrics["zero_shot"]["phantoms"], metrics["zero_shot"]["nih"]
     low, high = phantoms["ci95"]
@@ -67,8 +75,35 @@ def test_pretrain_and_evaluate_write_metrics_with_interval(root: str, tmp_path: 
     assert real["per_finding"]["Hernia"]["auroc"] is None
     assert "no image is labelled present" in real["per_finding"]["Hernia"]["reason"]
     assert set(real["per_view"]) == {"AP", "PA"}
+    said = re.findall(r"^  (\w+), macro", zero_shot_text({"nih": results["nih"]}), re.MULTILINE)
+    assert said == ["AP", "PA"]
     assert metrics["release"] == "tiny@1"
     assert metrics["provenance"]["dataset"] == "tiny"
+
+
+def test_corpus_set_is_test_patients_and_what_is_possible_counts_for_nothing(
+    tmp_path: Path,
+) -> None:
+    states = ("1", "0", "-1")
+    lines = [
+        {"image": f"p{who}.png", "patient_id": f"p{who}", "Edema": states[who % 3], "Mass": "1"}
+        for who in range(60)
+    ]
+    for line in lines:
+        (tmp_path / line["image"]).write_bytes(grey())
+    write_csv(tmp_path / "list.csv", lines)
+    root = str(tmp_path / "root")
+    columns = FolderColumns(labels=("Edema", "Mass"))
+    ingest_corpus("folder", str(tmp_path), "mine", root, columns=columns)
+    planned = CorpusSet(name="mine", corpus="mine")
+    found = read_corpus_set.fn(planned.name, root, planned.corpus, planned.split)
+    of_test = {f"p{who}" for who in range(60) if patient_split("folder", f"p{who}") is Split.TEST}
+    assert set(found.groups) == of_test
+    edema = found.labels_NF[:, found.findings.index(Finding.EDEMA)]
+    stated = {"1": 1, "0": 0, "-1": -1}
+    assert edema.tolist() == [stated[states[int(who[1:]) % 3]] for who in found.groups]
+    assert set(edema.tolist()) == {-1, 0, 1}, "each must occur for this test to say anything"
+    assert (found.labels_NF[:, found.findings.index(Finding.MASS)] == 1).all()
 
 
 def test_pretrain_again_is_the_same_run(root: str) -> None:
