@@ -3,15 +3,12 @@
 Light: neither torch nor diffusers is imported, since every scheduler host asks for revisions.
 """
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from models.painters.diffusion.hub import cached_snapshot, fetch_snapshot
+from models.hub_models import HUB_ID, cached_snapshot, files_revision, read_json, require_weights
+from models.painters.diffusion.hub import fetch_snapshot
 from storage.errors import EngineUnavailable
 
 INDEX = "model_index.json"
@@ -19,7 +16,6 @@ INDEX = "model_index.json"
 SUFFIXES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 LEFT_OUT = ("safety_checker",)  # components that are never loaded
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LIBRARIES = ("diffusers", "transformers")
 
 
@@ -41,17 +37,11 @@ class Checkpoint:
 
     def revision(self) -> str:
         """The hub commit, or SHA-256 over names and bytes of the files that are loaded."""
-        if self.commit is not None:
-            return self.commit
-        digest = hashlib.sha256()
-        for path in self.files():
-            name = path.relative_to(self.folder).as_posix()
-            digest.update(f"{name} {_file_sha256(path)}\n".encode())
-        return f"sha256:{digest.hexdigest()}"
+        return self.commit or files_revision(self.folder, self.files())
 
     def index(self) -> dict[str, Any]:
         """model_index.json."""
-        return _read_json(self.folder / INDEX)
+        return _read_index(self.folder)
 
     def files(self) -> list[Path]:
         """What is loaded, sorted."""
@@ -79,7 +69,7 @@ def find_checkpoint(model: str, hub_revision: str | None, allow_download: bool) 
                 f"hub_revision is for hub ids, but {model!r} is a folder; leave it empty"
             )
         return read_checkpoint(folder)
-    if not _HUB_ID.fullmatch(model):
+    if not HUB_ID.fullmatch(model):
         raise EngineUnavailable(
             f"model must be a folder with a {INDEX} or a hub id owner/name, got {model!r}, "
             "which is neither; correct the path"
@@ -93,7 +83,7 @@ def read_checkpoint(folder: Path, commit: str | None = None) -> Checkpoint:
     Raises:
         EngineUnavailable: If it is no pipeline, or a component or its weights are missing.
     """
-    index = _read_json(folder / INDEX)
+    index = _read_index(folder)
     classes = {
         name: entry
         for name, entry in index.items()
@@ -137,64 +127,13 @@ def _check_component(folder: Path, has_weights: bool) -> None:
         return  # a tokenizer or a scheduler
     if folder.name.startswith("tokenizer"):
         return
-    weights = sorted(folder.glob("*.safetensors"))
-    shards = {
-        shard
-        for listing in folder.glob("*.safetensors.index.json")
-        for shard in _read_json(listing).get("weight_map", {}).values()
-    }
-    missing = sorted(shards - {path.name for path in weights})
-    if missing or not weights:
+    require_weights(folder)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    if not (folder / INDEX).is_file():
         raise EngineUnavailable(
-            f"{folder} must hold weights as safetensors, got {_found(folder)}"
-            f"{f' without {missing[0]}' if missing else ''}; copy it whole, or convert it"
-        )
-    for path in weights:
-        _check_weights(path, path.stat().st_size, path.stat().st_mtime_ns)
-
-
-def _found(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".json")
-    return ", ".join(names) or "none"
-
-
-@lru_cache(maxsize=4096)
-def _check_weights(path: Path, num_bytes: int, _mtime_ns: int) -> None:
-    """Header and length of a safetensors file; finds cut-off copies and pointer files."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise EngineUnavailable(
-            f"{path} must be a safetensors file, got {num_bytes} bytes that are none or cut off "
-            f"({error}); copy it again"
-        ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise EngineUnavailable(
-            f"expected a diffusers pipeline in {path.parent}, which has no {path.name}; "
+            f"expected a diffusers pipeline in {folder}, which has no {INDEX}; "
             "name the folder that save_pretrained wrote"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise EngineUnavailable(f"{path} must be JSON, got: {error}; copy it again") from error
-    if not isinstance(value, dict):
-        raise EngineUnavailable(f"{path} must hold a JSON object, got {value!r}; copy it again")
-    return value
-
-
-def _file_sha256(path: Path) -> str:
-    status = path.stat()
-    return _sha256_of(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _sha256_of(path: Path, _num_bytes: int, _mtime_ns: int) -> str:
-    """Hashed once a process as long as size and modification time stay: gigabytes take seconds."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        )
+    return read_json(folder / INDEX)

@@ -1,30 +1,13 @@
-"""Hub ids: what the local hub cache has, and fetching what it lacks, each failure one line."""
+"""Fetching a pipeline that the local hub cache lacks; each failure one line."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.hub_models import named
 from storage.errors import EngineUnavailable
 
 # Second copies of weights in another precision, which are not read.
 _OTHER_COPIES = ["*.fp16*.safetensors", "*.bf16*.safetensors", "*.non_ema*.safetensors"]
-
-
-def cached_snapshot(model: str, hub_revision: str | None, index: str) -> Path:
-    """The snapshot folder of the local hub cache, named by its commit; asks no network.
-
-    Raises:
-        EngineUnavailable: If the cache lacks the model or this revision of it.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        found = hf_hub_download(model, index, revision=hub_revision, local_files_only=True)
-    except EntryNotFoundError as error:
-        raise EngineUnavailable(
-            f"{_named(model, hub_revision)} is neither a folder nor in the local hub cache"
-        ) from error
-    return Path(found).parent
 
 
 def fetch_snapshot(
@@ -52,12 +35,8 @@ def fetch_snapshot(
             ignore_patterns=_OTHER_COPIES,
         )
     except Exception as error:
-        raise EngineUnavailable(f"{_named(model, hub_revision)} {_reason(error, index)}") from error
+        raise EngineUnavailable(f"{named(model, hub_revision)} {_reason(error, index)}") from error
     return Path(found)
-
-
-def _named(model: str, hub_revision: str | None) -> str:
-    return f"model {model!r}" + (f" at {hub_revision!r}" if hub_revision else "")
 
 
 def _reason(error: Exception, index: str) -> str:
