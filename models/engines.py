@@ -1,8 +1,8 @@
 """The seams: what a writer, painter, tagger or gate must offer, and how one is found by kind.
 
 An engine is named in a plan by `kind`. Its pydantic config is found among the entry points of
-every installed package (groups `cxr_factory.writers`, `.painters`, `.taggers`, `.image_gates`),
-so an engine in somebody else's package is used by naming it, and no flow changes.
+every installed package (groups `cxr_factory.writers`, `.painters`, `.taggers`, `.image_gates`,
+`.encoders`), so an engine in somebody else's package is used by naming it, and no flow changes.
 Configs live in light modules; `open()` imports what is heavy.
 """
 
@@ -126,12 +126,17 @@ class EntityTagger(Protocol):
 
 
 class ImageGate(Protocol):
-    """Keeps or rejects one painted image, with a reason. Runs beside the painter: cheap."""
+    """Keeps or rejects painted images, each with a reason. Runs beside the painter: cheap.
+
+    Images come as the painter batched them; a verdict depends on its own image alone.
+    """
 
     info: EngineInfo
 
-    def check(self, request: PaintRequest, image: PaintedImage) -> Verdict:
-        """The verdict with every measured value and its threshold."""
+    def check(
+        self, requests: Sequence[PaintRequest], images: Sequence[PaintedImage]
+    ) -> list[Verdict]:
+        """A verdict per image, in order, with every measured value and its threshold."""
         ...
 
 
@@ -168,7 +173,7 @@ def engine_config(seam: str, settings: Any) -> EngineConfig:
     """Validate an engine's settings with the config class its kind registered.
 
     Args:
-        seam: "writers", "painters", "taggers" or "image_gates".
+        seam: "writers", "painters", "taggers", "image_gates" or "encoders".
         settings: A mapping with `kind`, or an already validated config.
 
     Raises:

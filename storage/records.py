@@ -122,6 +122,10 @@ class Entity:
 
     Attributes:
         text: Canonical term, lower case ("pleural effusion", "left lower lobe").
+    BAD_IMAGE = "bad image"  # more like known bad images than like good ones
+    TEXT_MISMATCH = "text mismatch"  # the image does not show what its text says
+    MEMORISED = "memorised"  # all but a copy of a real training image
+    UNLIKE_REAL = "unlike real"  # far from every real training image
         kind: One of the five kinds.
         status: Absent exactly for the `non-` kinds; present for anatomy.
         anatomy: Canonical anatomy term the finding is placed in; None when not localised.

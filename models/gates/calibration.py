@@ -1,16 +1,105 @@
-"""Fitting the similarity gate's score on labelled examples, and choosing its threshold."""
+"""Fitting the similarity gate's score on labelled examples, and choosing its threshold.
+
+Shape suffixes: N and M images, D features.
+"""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from models.gates.bank import NEAREST, Calibration, ImageBank, Matrix, nearest
+from models.encoders.seam import ImageEncoder, Matrix
+from models.gates.bank import NEAREST, Calibration, ImageBank, nearest
+from models.gates.examples import ImageExample, halves
 
 FOLDS = 5
 STRENGTH = 0.01  # inverse of the ridge: some 400 correlated features, a few hundred examples
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutFigures:
+    """What a calibrated gate does to images of patients it never saw.
+
+    Attributes:
+        acceptance: Share of good images accepted.
+        precision: Share of rejected images that are bad; None when none was rejected.
+        recall: Share of bad images rejected.
+        recall_by_kind: The same per kind of fault.
+        num_good: Good images.
+        num_bad: Bad images.
+    """
+
+    acceptance: float
+    precision: float | None
+    recall: float
+    recall_by_kind: dict[str, float]
+    num_good: int
+    num_bad: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def calibrate_on_half(
+    encoder: ImageEncoder,
+    good: Sequence[ImageExample],
+    bad: Sequence[ImageExample],
+    acceptance: float,
+    seed: int,
+) -> tuple[ImageBank, HeldOutFigures]:
+    """A bank of one half of the patients, and its figures on the other half.
+
+    Raises:
+        ValueError: If a half lacks examples.
+    """
+    of_good, of_bad = halves(good, seed), halves(bad, seed)
+    for name, side in (("good", of_good), ("bad", of_bad)):
+        if not side.held_out:
+            raise ValueError(
+                f"similarity gate: expected {name} images of patients to measure on, got none of "
+                f"{len(side.calibration)}; add images of other patients"
+            )
+    bank = calibrate_bank(
+        _embed(encoder, of_good.calibration),
+        _embed(encoder, of_bad.calibration),
+        [one.patient_id for one in of_good.calibration],
+        [one.patient_id for one in of_bad.calibration],
+        acceptance,
+    )
+    return bank, _held_out(bank, encoder, of_good.held_out, of_bad.held_out)
+
+
+def _embed(encoder: ImageEncoder, examples: Sequence[ImageExample]) -> Matrix:
+    return encoder.embed([example.pixels_HW for example in examples])
+
+
+def _held_out(
+    bank: ImageBank,
+    encoder: ImageEncoder,
+    good: Sequence[ImageExample],
+    bad: Sequence[ImageExample],
+) -> HeldOutFigures:
+    threshold = bank.calibration.threshold
+    refused, caught = (
+        np.array(bank.scores(_embed(encoder, side))) > threshold for side in (good, bad)
+    )
+    kinds = np.array([example.kind for example in bad])
+    num_rejected = int(caught.sum() + refused.sum())
+    return HeldOutFigures(
+        acceptance=float(1 - refused.mean()),
+        precision=float(caught.sum() / num_rejected) if num_rejected else None,
+        recall=float(caught.mean()),
+        recall_by_kind={
+            str(kind): float(caught[kinds == kind].mean()) for kind in np.unique(kinds)
+        },
+        num_good=len(good),
+        num_bad=len(bad),
+    )
 
 
 def calibrate_bank(
@@ -50,7 +139,7 @@ def calibrate_bank(
     scores = np.empty(len(x_ND))
     for seen, held in GroupKFold(FOLDS).split(x_ND, is_bad, patients):
         partial = _fit(x_ND[seen], is_bad[seen], patients[seen])
-        scores[held] = [partial.score(x) for x in x_ND[held]]
+        scores[held] = partial.scores(x_ND[held])
     threshold = float(np.quantile(scores[~is_bad], acceptance))
     fitted = _fit(x_ND, is_bad, patients)
     return ImageBank(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from models.encoders.seam import EncoderConfig, handcrafted_encoder
 from models.engines import EngineConfig
 from models.vocabulary.revisions import files_hash, joined_hash
 
@@ -68,23 +69,30 @@ class SimilarityConfig(EngineConfig):
 
     kind: Literal["similarity"] = "similarity"
     bank: str = Field(
-        min_length=1, description="File of image banks and calibration that calibrate_bank made."
+        min_length=1, description="File of image banks that `cxr-factory calibrate` made."
+    )
+    encoder: EncoderConfig = Field(
+        default_factory=handcrafted_encoder,
+        description="What embeds the images; the bank must be of the same.",
     )
 
     def revision(self) -> str:
-        """Hash of the banks with their calibration, and of the rules.
+        """Hash of the banks with their calibration, of the encoder and of the rules.
 
         Raises:
-            EngineUnavailable: If the file of banks is missing.
+            EngineUnavailable: If the bank is missing or of another encoder, or the encoder's
+                weights are missing.
+            DamagedObject: If the file is no bank.
         """
         from models.gates.bank import require_bank
 
-        require_bank(Path(self.bank))
-        rules = files_hash("models.gates", "bank.py", "handcrafted.py", "similarity.py")
-        return joined_hash(rules, hashlib.sha256(Path(self.bank).read_bytes()).hexdigest())
+        path, encoder = Path(self.bank), self.encoder.revision()
+        require_bank(path, self.encoder.kind, encoder)
+        rules = files_hash("models.gates", "bank.py", "embedding.py", "similarity.py")
+        return joined_hash(rules, encoder, hashlib.sha256(path.read_bytes()).hexdigest())
 
     def open(self) -> "SimilarityGate":
-        """Read the banks; needs no weights."""
+        """Read the banks and load the encoder."""
         from models.gates.similarity import SimilarityGate
 
         return SimilarityGate(self)

@@ -3,12 +3,14 @@
 Study 1's quality control, with a calibrated threshold in place of a fixed cosine of 0.5.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from models.encoders.seam import ImageEncoder, Matrix
 from models.engines import EngineInfo, PaintedImage, PaintRequest
 from models.gates.bank import load_bank
 from models.gates.configs import SimilarityConfig
-from models.gates.handcrafted import NUM_FEATURES, embed
+from models.gates.embedding import judge_embeddings
 from storage.errors import DamagedObject
 from storage.records import GateScore, RejectionReason, Verdict
 
@@ -19,19 +21,29 @@ class SimilarityGate:
     """An ImageGate; the stored figure is the log-odds that the image is bad."""
 
     def __init__(self, config: SimilarityConfig) -> None:
-        self.info = EngineInfo(config.kind, config.revision(), deterministic=True)
+        revision = config.revision()  # refuses a bank of another encoder
         self._bank = load_bank(Path(config.bank))
-        if self._bank.mean.shape != (NUM_FEATURES,):
-            raise DamagedObject(
-                f"{config.bank} must hold embeddings of {NUM_FEATURES} features, got "
-                f"{self._bank.mean.shape}; calibrate it again"
-            )
+        self._encoder: ImageEncoder = config.encoder.open()
+        deterministic = self._encoder.info.deterministic
+        self.info = EngineInfo(config.kind, revision, deterministic)
 
-    def check(self, request: PaintRequest, image: PaintedImage) -> Verdict:
-        """The verdict with the score and its threshold; raises ValueError if not finite."""
-        del request  # what was asked for does not matter to whether it is a radiograph
-        score = self._bank.score(embed(image.pixels_HW))
+    def check(
+        self, requests: Sequence[PaintRequest], images: Sequence[PaintedImage]
+    ) -> list[Verdict]:
+        """The verdicts with the score and its threshold."""
+        del requests  # what was asked for does not matter to whether it is a radiograph
+        return judge_embeddings(GATE, self._encoder, images, self._judge)
+
+    def _judge(self, embeddings_ND: Matrix, _: list[int]) -> list[Verdict]:
+        if embeddings_ND.shape[1:] != self._bank.mean.shape:
+            raise DamagedObject(
+                f"bank must hold embeddings of {embeddings_ND.shape[1]} features, got "
+                f"{self._bank.mean.shape[0]}; calibrate it again"
+            )
+        return [self._verdict(score) for score in self._bank.scores(embeddings_ND)]
+
+    def _verdict(self, score: float) -> Verdict:
         threshold = self._bank.calibration.threshold
         passed = score <= threshold
-        reason = None if passed else RejectionReason.GATE_SAID_NO
+        reason = None if passed else RejectionReason.BAD_IMAGE
         return Verdict(reason, (GateScore(GATE, "log_odds_bad", score, threshold, passed),))

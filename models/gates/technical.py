@@ -1,5 +1,6 @@
 """Technical checks on a painted image: size, finite values, contrast, saturation, border."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,20 @@ class TechnicalGate:
         self.config = config
         self.info = EngineInfo(config.kind, config.revision(), deterministic=True)
 
-    def check(self, request: PaintRequest, image: PaintedImage) -> Verdict:
-        """The verdict with every value and threshold.
+    def check(
+        self, requests: Sequence[PaintRequest], images: Sequence[PaintedImage]
+    ) -> list[Verdict]:
+        """The verdicts with every value and threshold.
 
         An image of wrong shape or with values that are not finite is measured no further.
         """
-        del request  # what was asked for does not matter to whether it is an image
-        found = self._shape(image.pixels_HW)
+        del requests  # what was asked for does not matter to whether it is an image
+        return [self._verdict(image.pixels_HW) for image in images]
+
+    def _verdict(self, pixels_HW: NDArray[Any]) -> Verdict:
+        found = self._shape(pixels_HW)
         if all(score.passed for _, score in found):
-            found += self._content(image.pixels_HW.astype(np.float32))
+            found += self._content(pixels_HW.astype(np.float32))
         failed = next((reason for reason, score in found if not score.passed), None)
         return Verdict(failed, tuple(score for _, score in found))
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.engines import (
     EngineConfig,
     ImageGate,
@@ -34,6 +37,7 @@ from storage.records import (
 )
 
 Prompts = Callable[[Report], str]  # what of a report conditions the painter
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +84,51 @@ class PaintStation:
         """One judged, encoded image per request, in order."""
         images = self._painter.paint(requests)
         assert len(images) == len(requests), f"{self.info.kind} lost an image"
-        return [self._judge(*pair) for pair in zip(requests, images, strict=True)]
-
-    def _judge(self, request: PaintRequest, image: PaintedImage) -> PaintOutcome:
-        verdicts = [gate.check(request, image) for gate in self._gates]
-        pixels_HW = to_uint8(image.pixels_HW)
-        png = encode_png(pixels_HW, request.sample_id)
-        height, width = pixels_HW.shape
-        return PaintOutcome(
-            png=png,
-            sha256=hashlib.sha256(png).hexdigest(),
-            width_px=width,
-            height_px=height,
-            signature=signature(pixels_HW),
-            masks=image.masks,
-            verdict=Verdict(
-                reason=next((v.reason for v in verdicts if not v.passed), None),
-                scores=tuple(score for verdict in verdicts for score in verdict.scores),
-            ),
-            engine_seconds=image.engine_seconds,
-        )
+        verdicts = check_images(self._gates, requests, images)
+        return [_encoded(*one) for one in zip(requests, images, verdicts, strict=True)]
 
     def close(self) -> None:
         """Close the painter."""
         self._painter.close()
+
+
+def check_images(
+    gates: Sequence[ImageGate], requests: Sequence[PaintRequest], images: Sequence[PaintedImage]
+) -> list[Verdict]:
+    """What all gates together say of each image: the first that refuses it names the reason."""
+    found = [gate.check(requests, images) for gate in gates]
+    assert all(len(verdicts) == len(images) for verdicts in found), "a gate lost an image"
+    return [_together([verdicts[index] for verdicts in found]) for index in range(len(images))]
+
+
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
+    return Verdict(
+        reason=next((verdict.reason for verdict in verdicts if not verdict.passed), None),
+        scores=tuple(score for verdict in verdicts for score in verdict.scores),
+    )
+
+
+def _encoded(request: PaintRequest, image: PaintedImage, verdict: Verdict) -> PaintOutcome:
+    pixels_HW = to_uint8(image.pixels_HW if verdict.passed else _finite(image.pixels_HW))
+    png = encode_png(pixels_HW, request.sample_id)
+    height, width = pixels_HW.shape
+    return PaintOutcome(
+        png=png,
+        sha256=hashlib.sha256(png).hexdigest(),
+        width_px=width,
+        height_px=height,
+        signature=signature(pixels_HW),
+        masks=image.masks,
+        verdict=verdict,
+        engine_seconds=image.engine_seconds,
+    )
+
+
+def _finite(pixels_HW: Pixels) -> Pixels:
+    """A refused image as it can be stored: what is not finite is shown black, or white."""
+    if pixels_HW.dtype == np.uint8:
+        return pixels_HW
+    return np.nan_to_num(pixels_HW.astype(np.float32), posinf=255.0)
 
 
 def paint_reports(

@@ -17,7 +17,9 @@ REQUEST = PaintRequest("id", 0, "", Report("", ""), (), View.PA)
 
 def check(pixels_HW: NDArray[np.generic], **settings: float) -> Verdict:
     gate = TechnicalConfig.model_validate({"kind": "technical", **settings}).open()
-    return gate.check(REQUEST, PaintedImage(pixels_HW, (), 0.0))  # type: ignore[arg-type]
+    image = PaintedImage(pixels_HW, (), 0.0)  # type: ignore[arg-type]
+    (verdict,) = gate.check([REQUEST], [image])
+    return verdict
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_technical_all_real_radiographs_pass(shared_data: Path) -> None:
     for path in paths:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L"))
-        verdict = gate.check(REQUEST, PaintedImage(pixels, (), 0.0))
+        (verdict,) = gate.check([REQUEST], [PaintedImage(pixels, (), 0.0)])
         if not verdict.passed:
             rejected.append((path.name, verdict.reason))
     assert len(paths) == 975

@@ -243,5 +243,5 @@ def test_grey_levels_keep_what_is_not_finite_for_the_gate() -> None:
     image = np.full((8, 8, 3), 0.5, np.float32)
     image[0, 0, 1] = np.nan
     painted = PaintedImage(grey_levels(image), (), 0.0)
-    verdict = TechnicalConfig().open().check(_request(1), painted)
+    (verdict,) = TechnicalConfig().open().check([_request(1)], [painted])
     assert verdict.reason is RejectionReason.NOT_FINITE

@@ -4,17 +4,34 @@ Grey levels and edges by place tell orientation, inversion and cropping; the spe
 noise and texture; symmetry tells the view; sharp small structures tell burned-in text.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.encoders.configs import HandcraftedConfig
+from models.encoders.seam import Matrix, Pixels
+from models.engines import EngineInfo
 from models.images import to_uint8
 
 SIDE_PX = 256  # every image is brought to this side first
 NUM_FEATURES = 256 + 128 + 24 + 11 + 3 + 8
 
 
-def embed(pixels_HW: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+class HandcraftedEncoder:
+    """An ImageEncoder of plain arithmetic."""
+
+    def __init__(self, config: HandcraftedConfig) -> None:
+        self.info = EngineInfo(config.kind, config.revision(), deterministic=True)
+
+    def embed(self, images: Sequence[Pixels]) -> Matrix:
+        """Features of every image, (N, NUM_FEATURES)."""
+        rows = [features(image) for image in images]
+        return np.stack(rows) if rows else np.empty((0, NUM_FEATURES), np.float32)
+
+
+def features(pixels_HW: Pixels) -> NDArray[np.float32]:
     """Features of one image, float32 (NUM_FEATURES,).
 
     Args:
