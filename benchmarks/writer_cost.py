@@ -116,7 +116,20 @@ def _report_of(prompt: str) -> dict[str, str]:
     return {"findings": " ".join(sentences), "impression": sentences[0] if sentences else ""}
 
 
-def write_and_publish(address: str, tagger: str, num_reports: int, root: str) -> dict[str, int]:
+def endpoint(address: str) -> dict[str, Any]:
+    """The writer of a plan whose language model is the local server."""
+    return {"kind": "endpoint", "address": address, "model": "fake", "passes": "structured"}
+
+
+def write_and_publish(
+    writer: dict[str, Any],
+    tagger: str,
+    num_reports: int,
+    root: str,
+    unit_size: int = UNIT_SIZE,
+    num_writers: int = NUM_WRITERS,
+    max_batch_size: int = MAX_BATCH_SIZE,
+) -> dict[str, int]:
     """The plan, write and publish stages of a dataset; gives the rows of its tables."""
     from prefect import flow
 
@@ -134,22 +147,17 @@ def write_and_publish(address: str, tagger: str, num_reports: int, root: str) ->
         {
             "name": "cost",
             "target": {"all": num_reports},
-            "unit_size": UNIT_SIZE,
+            "unit_size": unit_size,
             "entities": {"kind": "built-in"},
             "sampling": {"clinical_per_report": 3, "anatomy_per_report": 1, "max_uses": 10_000},
-            "writer": {
-                "kind": "endpoint",
-                "address": address,
-                "model": "fake",
-                "passes": "structured",
-            },
+            "writer": writer,
             "tagger": {"kind": tagger},
             "report_rules": {"max_tries": 1},
             "painter": {"kind": "phantom"},
             "execution": {
                 "shard_units": 10_000,
-                "num_processes": NUM_WRITERS,
-                "max_batch_size": MAX_BATCH_SIZE,
+                "num_processes": num_writers,
+                "max_batch_size": max_batch_size,
             },
         }
     )
@@ -224,7 +232,7 @@ def _register(folder: str) -> None:
 
 
 @contextmanager
-def _prefect(folder: str) -> Iterator[None]:
+def prefect_server(folder: str) -> Iterator[None]:
     """A Prefect server of its own, with the settings of the command, and the empty tagger."""
     from flows.cli import PREFECT_DEFAULTS
 
@@ -243,11 +251,11 @@ def measure_cost(address: str, tagger: str, num_reports: int) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as root,
-        _prefect(folder),
+        prefect_server(folder),
     ):
-        write_and_publish(address, tagger, 256, f"{root}/first")  # imports, connections
+        write_and_publish(endpoint(address), tagger, 256, f"{root}/first")  # imports, connections
         cpu, wall = tree_cpu_seconds(), time.perf_counter()
-        rows = write_and_publish(address, tagger, num_reports, f"{root}/counted")
+        rows = write_and_publish(endpoint(address), tagger, num_reports, f"{root}/counted")
         cpu, wall = tree_cpu_seconds() - cpu, time.perf_counter() - wall
     per_report = round(1000 * cpu / num_reports, 2)
     return {"cpu_ms_per_report": per_report, "wall_seconds": round(wall, 1), **rows}
@@ -290,8 +298,8 @@ def main() -> None:
         return
     if arguments.write:
         address, root = arguments.write
-        with tempfile.TemporaryDirectory() as folder, _prefect(folder):
-            rows = write_and_publish(address, arguments.tagger, arguments.reports, root)
+        with tempfile.TemporaryDirectory() as folder, prefect_server(folder):
+            rows = write_and_publish(endpoint(address), arguments.tagger, arguments.reports, root)
         sys.stdout.write(json.dumps(rows) + "\n")
         return
     measure = measure_kill if arguments.kill else measure_cost

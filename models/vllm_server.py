@@ -178,7 +178,9 @@ class VllmServer:
             *("--dtype", dtype, "--disable-uvicorn-access-log"),
         ]
         if self.on_cpu:
-            command.append("--enforce-eager")
+            # Whole prompts only: after a part of one, vLLM 0.32 would set a seeded request's
+            # generator back, which PyTorch cannot do on the CPU, and the engine dies.
+            command += ["--enforce-eager", "--no-enable-chunked-prefill"]
         else:
             command += ["--tensor-parallel-size", str(_num_gpus(os.environ))]
         if settings.context_tokens is not None:

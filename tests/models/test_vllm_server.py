@@ -50,7 +50,7 @@ def test_server_on_the_cpu_is_told_so(model: Path) -> None:
     command = " ".join(started(model)["arguments"])
     server.close()
     assert "--dtype float32" in command
-    assert "--enforce-eager" in command
+    assert "--enforce-eager --no-enable-chunked-prefill" in command
     assert "--max-model-len 2048" in command
     assert "tensor-parallel" not in command
 
