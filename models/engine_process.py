@@ -76,6 +76,11 @@ class EngineProcess:
         """The station's own limit; starts the child if need be."""
         return self._started().max_batch_size
 
+    @property
+    def info(self) -> EngineInfo:
+        """What is pinned of the engine; starts the child if need be."""
+        return self._started().info
+
     def call(self, requests: Sequence[Any]) -> Sequence[Any]:
         """Run one batch.
 

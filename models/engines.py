@@ -124,6 +124,10 @@ class EntityTagger(Protocol):
         """Entities of each text, merged to one per (text, kind), in order of first mention."""
         ...
 
+    def close(self) -> None:
+        """Give back what `open` took."""
+        ...
+
 
 class ImageGate(Protocol):
     """Keeps or rejects painted images, each with a reason. Runs beside the painter: cheap.

@@ -42,6 +42,23 @@ class EntityKind(StrEnum):
         """True for the two kinds that state absence."""
         return self in (EntityKind.NON_ABNORMALITY, EntityKind.NON_DISEASE)
 
+    @property
+    def negated(self) -> "EntityKind":
+        """The `non-` kind of a clinical kind; a `non-` kind and anatomy are their own."""
+        return _NEGATED.get(self, self)
+
+    @property
+    def stated(self) -> "EntityKind":
+        """The kind with negation taken off: what two opposite claims have in common."""
+        return _STATED.get(self, self)
+
+
+_NEGATED = {
+    EntityKind.ABNORMALITY: EntityKind.NON_ABNORMALITY,
+    EntityKind.DISEASE: EntityKind.NON_DISEASE,
+}
+_STATED = {negated: stated for stated, negated in _NEGATED.items()}
+
 
 class EntityStatus(StrEnum):
     """What a report claims: `non-` kinds are always absent, anatomy always present."""

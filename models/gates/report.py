@@ -22,11 +22,6 @@ from storage.records import (
 
 GATE = "report"
 
-_STATED_KIND = {
-    EntityKind.NON_ABNORMALITY: EntityKind.ABNORMALITY,
-    EntityKind.NON_DISEASE: EntityKind.DISEASE,
-}
-
 
 class ReportRules(BaseModel):
     """When a written report is kept."""
@@ -129,7 +124,7 @@ def _comparison_count(report: Report) -> int:
 
 def _family(entity: Entity) -> tuple[str, EntityKind]:
     """Text and kind with negation taken off: what two opposite claims have in common."""
-    return entity.text, _STATED_KIND.get(entity.kind, entity.kind)
+    return entity.text, entity.kind.stated
 
 
 def _by_family(entities: Sequence[Entity]) -> dict[tuple[str | None, EntityKind], EntityStatus]:

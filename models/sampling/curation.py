@@ -12,8 +12,8 @@ from enum import StrEnum
 import numpy as np
 
 from models.sampling.claims import head_of, place_named_in
-from models.sampling.entity_table import EntityTable, negated_kind
-from models.vocabulary.concepts import Concept, Vocabulary
+from models.sampling.entity_table import EntityTable
+from models.vocabulary.concepts import Vocabulary
 from models.vocabulary.modifiers import load_modifiers
 from models.vocabulary.words import normalise, plural
 from storage.records import EntityKind
@@ -107,7 +107,7 @@ def merge_duplicates(
 
 def drop_reason(text: str, kind: EntityKind, vocabulary: Vocabulary) -> DropReason | None:
     """Why an entity may not be sampled; None when it may."""
-    if _known(text, kind, vocabulary) is not None:
+    if vocabulary.known(text, kind) is not None:
         return None
     words = normalise(text).split()
     if not any(_LETTER.search(word) for word in words):
@@ -134,19 +134,8 @@ def singular(text: str) -> str:
 def _merge_key(text: str, kind: EntityKind, vocabulary: Vocabulary) -> tuple[str, str]:
     """(meaning, polarity): equal for terms that say the same."""
     polarity = "anatomy" if kind is EntityKind.ANATOMY else "no" if kind.is_negated else "yes"
-    concept = _known(text, kind, vocabulary)
+    concept = vocabulary.known(text, kind)
     return (singular(normalise(text)) if concept is None else f"\0{concept.text}"), polarity
-
-
-def _known(text: str, kind: EntityKind, vocabulary: Vocabulary) -> Concept | None:
-    """The concept of a whole term, if it is of the same sort: clinical or anatomy."""
-    concept = vocabulary.lookup(text)
-    if concept is None and kind.is_negated:
-        denied = vocabulary.denials.get(normalise(text))
-        concept = None if denied is None else vocabulary.concepts[denied]
-    if concept is None or concept.kind.is_clinical is not kind.is_clinical:
-        return None
-    return concept
 
 
 def _canonical(
@@ -160,7 +149,7 @@ def _canonical(
     if not meaning.startswith("\0"):
         return normalise(text), kind
     concept = vocabulary.concepts[meaning[1:]]
-    return concept.text, negated_kind(concept.kind) if polarity == "no" else concept.kind
+    return concept.text, concept.kind.negated if polarity == "no" else concept.kind
 
 
 def _is_misplaced(text: str, vocabulary: Vocabulary) -> bool:

@@ -15,10 +15,6 @@ from models.vocabulary.concepts import Concept, Vocabulary
 from storage.records import Entity, EntityKind
 
 KINDS = tuple(EntityKind)  # `EntityTable.kinds` holds indices into this
-_NEGATED = {
-    EntityKind.ABNORMALITY: EntityKind.NON_ABNORMALITY,
-    EntityKind.DISEASE: EntityKind.NON_DISEASE,
-}
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 _NEGATED_CODES = [code for code, kind in enumerate(KINDS) if kind.is_negated]
 _ANATOMY_CODE = _CODES[EntityKind.ANATOMY]
@@ -200,7 +196,7 @@ def vocabulary_table(
         )
     clinical = clinical[:num_clinical]
     places = _places(vocabulary, clinical)[:num_anatomy]
-    entries = [(c, kind) for c in clinical for kind in (c.kind, _NEGATED[c.kind])]
+    entries = [(c, kind) for c in clinical for kind in (c.kind, c.kind.negated)]
     entries += [(place, EntityKind.ANATOMY) for place in places]
     return EntityTable(
         texts=tuple(concept.text for concept, _ in entries),
@@ -208,11 +204,6 @@ def vocabulary_table(
         counts=np.array([concept.weight for concept, _ in entries], np.int64),
         weights=np.array([finding_weight if c.finding else 1.0 for c, _ in entries]),
     )
-
-
-def negated_kind(kind: EntityKind) -> EntityKind:
-    """The `non-` kind of a clinical kind; a `non-` kind is its own."""
-    return _NEGATED.get(kind, kind)
 
 
 def gini(values: NDArray[np.int64]) -> float:

@@ -5,7 +5,7 @@ Terms, synonyms and plurals of the vocabulary are matched longest first; `clause
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 
 import yaml
@@ -15,17 +15,11 @@ from models.taggers.clauses import split_clauses, statuses
 from models.taggers.configs import LexiconConfig
 from models.taggers.links import Place, join_sides, place_of, severity_of
 from models.taggers.matching import Item, PhraseMatcher, Role
+from models.taggers.mentions import merge_mentions
 from models.vocabulary.concepts import Concept, load_vocabulary
 from models.vocabulary.modifiers import load_modifiers
 from models.vocabulary.words import normalise, plural
 from storage.records import Entity, EntityKind, EntityStatus
-
-_NEGATED_KIND = {
-    EntityKind.ABNORMALITY: EntityKind.NON_ABNORMALITY,
-    EntityKind.DISEASE: EntityKind.NON_DISEASE,
-}
-_STATED_KIND = {negated: stated for stated, negated in _NEGATED_KIND.items()}
-_STRENGTH = {EntityStatus.ABSENT: 0, EntityStatus.UNCERTAIN: 1, EntityStatus.PRESENT: 2}
 
 _GRAMMAR_WORDS = {
     Role.COMMA: (",", "(", ")"),
@@ -86,7 +80,10 @@ class LexiconTagger:
         place and severity are those of the first mention with the winning status that has them.
         Every anatomy term said is reported too, whether or not a finding is placed in it.
         """
-        return [_merge(self._mentions(text)) for text in texts]
+        return [merge_mentions(self._mentions(text)) for text in texts]
+
+    def close(self) -> None:
+        """Nothing to give back: it holds neither weights nor files."""
 
     def _mentions(self, text: str) -> Iterator[Entity]:
         for sentence in self._matcher.sentences(text):
@@ -99,7 +96,7 @@ class LexiconTagger:
             if item.role is Role.PLACE:
                 yield Entity(item.value.text, EntityKind.ANATOMY, EntityStatus.PRESENT)
             elif item.role is Role.DENIAL and said[position] is EntityStatus.PRESENT:
-                kind = _NEGATED_KIND[item.value.kind]
+                kind = item.value.kind.negated
                 yield Entity(item.value.text, kind, EntityStatus.ABSENT)
             elif item.role is Role.TERM:
                 yield from self._finding(clause, position, said[position])
@@ -115,7 +112,7 @@ class LexiconTagger:
         graded = not absent and (concept is None or concept.gradable)
         yield Entity(
             text=text,
-            kind=_NEGATED_KIND[kind] if absent else kind,
+            kind=kind.negated if absent else kind,
             status=status,
             anatomy=place_of(clause, position, concept, self._vocabulary),
             severity=severity_of(clause, position) if graded else None,
@@ -143,7 +140,7 @@ class LexiconTagger:
                 place = Place(text, known.family, known.side) if known else Place(text, None, None)
                 self._matcher.add([form], Role.PLACE, place)
                 continue
-            stated = _STATED_KIND.get(kind, kind)
+            stated = kind.stated
             if kind.is_negated and load_modifiers().states_normality(text):
                 self._matcher.add([form], Role.DENIAL, Concept(text, stated))
             else:
@@ -194,24 +191,3 @@ def _predicates(entries: Iterable[Mapping[str, object]]) -> dict[str, dict[str, 
         for word in words:
             table.setdefault(normalise(word), {}).update(places)
     return table
-
-
-def _merge(mentions: Iterable[Entity]) -> tuple[Entity, ...]:
-    merged: dict[tuple[str, EntityKind], Entity] = {}
-    for entity in mentions:
-        family = (entity.text, _STATED_KIND.get(entity.kind, entity.kind))
-        known = merged.get(family)
-        merged[family] = entity if known is None else _stronger(known, entity)
-    return tuple(merged.values())
-
-
-def _stronger(known: Entity, entity: Entity) -> Entity:
-    if _STRENGTH[entity.status] > _STRENGTH[known.status]:
-        return entity
-    if entity.status is not known.status:
-        return known
-    return replace(
-        known,
-        anatomy=known.anatomy or entity.anatomy,
-        severity=known.severity or entity.severity,
-    )

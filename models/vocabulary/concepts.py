@@ -96,6 +96,20 @@ class Vocabulary:
         """The concept of a term, synonym or plural; case, spaces and hyphens do not matter."""
         return self._index.get(normalise(text))
 
+    def known(self, text: str, kind: EntityKind) -> Concept | None:
+        """The concept that a whole tagged term is, if of the same sort: clinical or anatomy.
+
+        A denied term may be a statement of normality ("normal heart size"), which is the concept
+        whose absence it states.
+        """
+        concept = self.lookup(text)
+        if concept is None and kind.is_negated:
+            denied = self.denials.get(normalise(text))
+            concept = None if denied is None else self.concepts[denied]
+        if concept is None or concept.kind.is_clinical is not kind.is_clinical:
+            return None
+        return concept
+
     def forms(self) -> Mapping[str, Concept]:
         """Every normalised surface form, plurals included, with its concept.
 

@@ -21,6 +21,7 @@ from models.settling import (
     quarantine_provenance,
     run_tries,
 )
+from models.taggers.opening import open_tagger
 from storage.errors import EngineFailed
 from storage.records import Entity, Outcome, RejectionReason, Report, ReportRow, Sample, Verdict
 
@@ -51,7 +52,7 @@ class WriteStationConfig:
 
     def open(self) -> "WriteStation":
         """Load writer and tagger."""
-        return WriteStation(self.writer.open(), self.tagger.open(), self.rules)
+        return WriteStation(self.writer.open(), open_tagger(self.tagger), self.rules)
 
 
 class WriteStation:
@@ -68,8 +69,10 @@ class WriteStation:
         """One judged report per request, in order."""
         written = self._writer.write(requests)
         assert len(written) == len(requests), f"{self.info.kind} lost a report"
-        findings = self._tagger.tag([answer.report.findings for answer in written])
-        impressions = self._tagger.tag([answer.report.impression for answer in written])
+        sections = [answer.report.findings for answer in written]
+        sections += [answer.report.impression for answer in written]
+        tagged = self._tagger.tag(sections)
+        findings, impressions = tagged[: len(written)], tagged[len(written) :]
         return [
             self._judge(*parts)
             for parts in zip(requests, written, findings, impressions, strict=True)
@@ -94,8 +97,9 @@ class WriteStation:
         )
 
     def close(self) -> None:
-        """Close the writer."""
+        """Close writer and tagger."""
         self._writer.close()
+        self._tagger.close()
 
 
 def write_samples(

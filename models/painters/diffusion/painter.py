@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.engines import EngineInfo, PaintedImage, PaintRequest
+from models.out_of_memory import is_out_of_memory
 from models.painters.diffusion.config import DiffusersConfig
 from models.painters.diffusion.pipelines import TextToImage
 from models.painters.diffusion.prompts import PromptFitter
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 # Upper bounds: a batch that does not fit is halved by the queue, and the size remembered.
 GPU_BATCH_SIZE = 64  # beyond it a 512 px U-Net gains next to nothing
 CPU_BATCH_SIZE = 16  # beyond it a batch only takes longer to answer
-_MEMORY_MESSAGES = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 
 class DiffusersPainter:
@@ -71,13 +71,6 @@ class DiffusersPainter:
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
         raise EngineOutOfMemory(f"{len(requests)} images do not fit: {message}")
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """True for what torch raises when a device, a CUDA library or the host has no memory left."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(message in str(error) for message in _MEMORY_MESSAGES)
 
 
 def grey_levels(image_HWC: NDArray[np.float32]) -> NDArray[np.float32]:
