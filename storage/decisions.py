@@ -1,4 +1,4 @@
-"""Where each sample of a settled unit ended, over all stages and the near-duplicate gate."""
+"""Where each sample of a settled unit ended, over stages, rounds and the near-duplicate gate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from storage.errors import DamagedObject
 from storage.ledger import LedgerRecord, SampleOutcome
 from storage.near_duplicates import NearDuplicates, Twin
 from storage.records import Outcome, RejectionReason, Stage
+from storage.rounds import Rounds
 from storage.units import Unit
 
 StageRecords = Mapping[Stage, Mapping[int, LedgerRecord]]
@@ -21,6 +22,8 @@ class Decision:
         stage: The stage that decided: the one that said no, or the last.
         reason: None exactly when accepted.
         twin: The kept sample it nearly repeats, for a near-duplicate.
+        round_number: The round it ended in; 1 without a judge.
+        signature: Perceptual hash of its last image; empty without one.
     """
 
     index: int
@@ -29,6 +32,8 @@ class Decision:
     outcome: Outcome
     reason: RejectionReason | None
     twin: Twin | None = None
+    round_number: int = 1
+    signature: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -36,25 +41,64 @@ class Decision:
         return self.outcome is Outcome.ACCEPTED
 
 
-def decide_unit(unit: Unit, records: StageRecords) -> Decisions | None:
-    """The decision on every sample of the unit; None while a stage owes its record.
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """How far a unit has come.
+
+    Attributes:
+        round_number: The round it is in, or ended in.
+        decisions: On every sample, in order; None while a stage owes its record.
+    """
+
+    round_number: int
+    decisions: Decisions | None
+
+
+def decide_unit(unit: Unit, records: StageRecords, rounds: Rounds) -> UnitState:
+    """Where every sample of the unit ended, or the round whose record is still owed.
+
+    A sample passes the stages in order and ends where one says no. What the judge refuses is
+    painted and judged again, until the rounds are used up.
 
     Raises:
         DamagedObject: If a record lacks the outcome of a sample it must have settled.
     """
-    open_indices = set(unit.indices)
     decisions: dict[int, Decision] = {}
-    for stage, of_stage in records.items():
-        if not open_indices:
+    waiting = set(unit.indices)
+    round_number = 1
+    for round_number in rounds.all:
+        for stage in _stages_of(round_number, records):
+            if not waiting:
+                break
+            record = records[stage].get(rounds.number(unit.number, round_number))
+            if record is None:
+                return UnitState(round_number, None)
+            for outcome in _outcomes(record, waiting):
+                before = decisions.get(outcome.index)
+                decisions[outcome.index] = Decision(
+                    index=outcome.index,
+                    unit=unit.number,
+                    stage=stage,
+                    outcome=outcome.outcome,
+                    reason=outcome.reason,
+                    round_number=round_number,
+                    signature=outcome.signature or (before.signature if before else ""),
+                )
+            waiting = {index for index in waiting if decisions[index].accepted}
+        waiting = {one.index for one in decisions.values() if _is_sent_back(one, round_number)}
+        if not waiting:
             break
-        if unit.number not in of_stage:
-            return None
-        for outcome in _outcomes(of_stage[unit.number], open_indices):
-            decisions[outcome.index] = Decision(
-                outcome.index, unit.number, stage, outcome.outcome, outcome.reason
-            )
-        open_indices = {index for index in open_indices if decisions[index].accepted}
-    return tuple(decisions[index] for index in unit.indices)
+    return UnitState(round_number, tuple(decisions[index] for index in unit.indices))
+
+
+def _stages_of(round_number: int, records: StageRecords) -> list[Stage]:
+    """Later rounds paint the reports that the first round wrote."""
+    return [stage for stage in records if round_number == 1 or stage is not Stage.WRITE]
+
+
+def _is_sent_back(decision: Decision, round_number: int) -> bool:
+    refused = decision.stage is Stage.JUDGE and decision.outcome is Outcome.REJECTED
+    return refused and decision.round_number == round_number
 
 
 def _outcomes(record: LedgerRecord, open_indices: set[int]) -> Iterator[SampleOutcome]:
@@ -70,38 +114,20 @@ def _outcomes(record: LedgerRecord, open_indices: set[int]) -> Iterator[SampleOu
 
 
 def without_near_duplicates(
-    decided: Mapping[int, Decisions],
-    prefix: Sequence[Unit],
-    records: StageRecords,
-    max_distance: int,
+    decided: Mapping[int, Decisions], prefix: Sequence[Unit], max_distance: int
 ) -> dict[int, Decisions]:
     """The prefix's decisions after the gate that compares samples in index order."""
     kept = NearDuplicates(max_distance)
     return {
-        unit.number: tuple(
-            _check_repeat(decision, signatures.get(decision.index, ""), kept)
-            for decision in decided[unit.number]
-        )
+        unit.number: tuple(_check_repeat(decision, kept) for decision in decided[unit.number])
         for unit in prefix
-        for signatures in [_signatures(unit, records)]
     }
 
 
-def _signatures(unit: Unit, records: StageRecords) -> dict[int, str]:
-    """Perceptual hash per sample, from the last stage that made an image."""
-    return {
-        outcome.index: outcome.signature
-        for of_stage in records.values()
-        if unit.number in of_stage
-        for outcome in of_stage[unit.number].outcomes
-        if outcome.signature
-    }
-
-
-def _check_repeat(decision: Decision, signature: str, kept: NearDuplicates) -> Decision:
-    if not decision.accepted or not signature:
+def _check_repeat(decision: Decision, kept: NearDuplicates) -> Decision:
+    if not decision.accepted or not decision.signature:
         return decision
-    twin = kept.add(decision.index, signature)
+    twin = kept.add(decision.index, decision.signature)
     if twin is None:
         return decision
     return replace(

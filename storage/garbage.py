@@ -46,10 +46,8 @@ def collect_dataset(
         ledger: Its ledger.
         selection: What is final, by plan and ledger.
     """
-    landed = landed_units(store, layout, selection)
-    of_stages = [
-        collect_staged(store, layout, ledger, stage, landed) for stage in (Stage.WRITE, Stage.PAINT)
-    ]
+    landed = selection.rounds.numbers(landed_units(store, layout, selection))
+    of_stages = [collect_staged(store, layout, ledger, stage, landed) for stage in selection.stages]
     of_tables = [collect_table(store, layout.table(table)) for table in PUBLISHED_TABLES]
     return [*of_stages, *of_tables]
 

@@ -15,6 +15,8 @@ from storage.records import (
     FindingMask,
     GateScore,
     ImageRow,
+    JudgeAnswer,
+    JudgeRow,
     Provenance,
     ReportRow,
     Sample,
@@ -56,18 +58,21 @@ def report_row(row: ReportRow) -> Row:
     return sample_row(row.sample) | _report_columns(row)
 
 
-def pair_row(row: ImageRow) -> Row:
-    """A row of pairs.
+def pair_row(row: ImageRow, judged: JudgeRow | None = None) -> Row:
+    """A row of pairs; `judged` is what the judge said of the image, if the plan has one.
 
     Raises:
         DamagedObject: If the image is not the one whose hash the painter's stage recorded.
     """
     assert row.png, row.written.sample.sample_id
     _check_image(row, row.png)
-    return report_row(row.written) | _image_columns(row) | {"thumbnail": thumbnail(row.png)}
+    columns = report_row(row.written) | _image_columns(row) | {"thumbnail": thumbnail(row.png)}
+    return columns | _judge_columns(judged, columns)
 
 
-def reject_row(row: ReportRow | ImageRow, decision: Decision) -> Row:
+def reject_row(
+    row: ReportRow | ImageRow, decision: Decision, judged: JudgeRow | None = None
+) -> Row:
     """A row of rejects: all that was made before a gate said no; null where nothing was."""
     written = row if isinstance(row, ReportRow) else row.written
     columns = sample_row(written.sample) | _report_columns(written)
@@ -76,6 +81,7 @@ def reject_row(row: ReportRow | ImageRow, decision: Decision) -> Row:
         columns["thumbnail"] = thumbnail(row.png) if row.png else None
     else:
         columns |= dict.fromkeys(_IMAGE_COLUMNS)
+    columns |= _judge_columns(judged, columns)
     columns["scores"] = columns["scores"] + encode_rows(_repeat_scores(decision), GateScore)
     return columns | {
         "stage": decision.stage,
@@ -118,6 +124,18 @@ def _image_columns(row: ImageRow) -> Row:
         "scores": encode_rows([*row.written.scores, *row.scores], GateScore),
         "painted": encode_rows([row.provenance], Provenance)[0],
         "masks": encode_rows(row.masks, FindingMask),
+    }
+
+
+def _judge_columns(row: JudgeRow | None, columns: Row) -> Row:
+    """What the judge adds to the columns so far."""
+    if row is None:
+        return {"judged": None, "answers": []}
+    return {
+        "judged": encode_rows([row.provenance], Provenance)[0],
+        "answers": encode_rows(row.answers, JudgeAnswer),
+        "tries": columns["tries"] + row.provenance.tries,
+        "scores": [*columns["scores"], *encode_rows(row.scores, GateScore)],
     }
 
 

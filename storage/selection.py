@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.decisions import Decisions, StageRecords, decide_unit, without_near_duplicates
-from storage.records import Outcome, RejectionReason
+from storage.records import Outcome, RejectionReason, Stage
+from storage.rounds import Rounds
 from storage.units import Unit
 
 
@@ -24,10 +25,12 @@ class SelectionRules:
         target: N of `accepted: N`; None publishes all that is accepted.
         near_duplicate_max_distance: Bits of 256 up to which a later accepted image is a near
             duplicate of an earlier kept one; None switches that gate off.
+        max_rounds: Rounds of painting and judging; 1 without a judge.
     """
 
     target: int | None
     near_duplicate_max_distance: int | None = None
+    max_rounds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class Selection:
         exhausted: Every candidate is settled and the target is not met.
         wanted_units: Units to work on next, in order: all open ones below N, then the reserves
             that the known losses call for at the acceptance rate seen so far.
+        stages: The stages that samples pass, in order.
+        rounds: How the units of later rounds are numbered.
+        round_of: Decided index → the round it ended in, where that is not the first.
+        round_of_unit: Wanted unit → the round it is in.
     """
 
     published: Mapping[int, tuple[int, ...]]
@@ -60,6 +67,15 @@ class Selection:
     complete: bool
     exhausted: bool
     wanted_units: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    rounds: Rounds
+    round_of: Mapping[int, int]
+    round_of_unit: Mapping[int, int]
+
+    @property
+    def num_repainted(self) -> int:
+        """Decided samples of which the judge refused at least one image."""
+        return len(self.round_of)
 
     @property
     def final_units(self) -> frozenset[int]:
@@ -84,16 +100,18 @@ def select(units: Sequence[Unit], records: StageRecords, rules: SelectionRules) 
     Raises:
         DamagedObject: If a record lacks the outcome of a sample it must have settled.
     """
-    settled = {unit.number: decide_unit(unit, records) for unit in units}
-    decided = {number: decisions for number, decisions in settled.items() if decisions is not None}
+    rounds = Rounds(len(units), rules.max_rounds)
+    states = {unit.number: decide_unit(unit, records, rounds) for unit in units}
+    decided = {
+        number: state.decisions for number, state in states.items() if state.decisions is not None
+    }
     prefix = _settled_prefix(units, decided)
     if rules.near_duplicate_max_distance is not None:
-        decided |= without_near_duplicates(
-            decided, prefix, records, rules.near_duplicate_max_distance
-        )
+        decided |= without_near_duplicates(decided, prefix, rules.near_duplicate_max_distance)
     target = units[-1].stop if rules.target is None else rules.target
     published, surplus = _choose(units, decided, prefix, target, rules)
-    return _summary(units, decided, published, surplus, target, rules)
+    wanted = {unit: states[unit].round_number for unit in _wanted(units, decided, target)}
+    return _summary(units, decided, published, surplus, wanted, tuple(records), rules)
 
 
 def _settled_prefix(units: Sequence[Unit], decided: Mapping[int, object]) -> list[Unit]:
@@ -138,7 +156,8 @@ def _summary(
     decided: Mapping[int, Decisions],
     published: Mapping[int, tuple[int, ...]],
     surplus: tuple[int, ...],
-    target: int,
+    wanted: Mapping[int, int],
+    stages: tuple[Stage, ...],
     rules: SelectionRules,
 ) -> Selection:
     decisions = [decision for of_unit in decided.values() for decision in of_unit]
@@ -146,7 +165,7 @@ def _summary(
     num_published = sum(len(indices) for indices in published.values())
     beyond = set(surplus)
     all_settled = len(decided) == len(units)
-    complete = all_settled if rules.target is None else num_published == target
+    complete = all_settled if rules.target is None else num_published == rules.target
     return Selection(
         published=published,
         rejects={
@@ -161,7 +180,11 @@ def _summary(
         num_published=num_published,
         complete=complete,
         exhausted=all_settled and not complete,
-        wanted_units=() if complete else _wanted(units, decided, target),
+        wanted_units=() if complete else tuple(wanted),
+        stages=stages,
+        rounds=Rounds(len(units), rules.max_rounds),
+        round_of={one.index: one.round_number for one in decisions if one.round_number > 1},
+        round_of_unit={} if complete else wanted,
     )
 
 

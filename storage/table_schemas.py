@@ -16,6 +16,7 @@ from storage.records import (
     Entity,
     FindingMask,
     GateScore,
+    JudgeAnswer,
     Outcome,
     Provenance,
     RejectionReason,
@@ -82,6 +83,10 @@ _IMAGE: dict[str, Any] = {
     "painted": Provenance,
     "masks": tuple[FindingMask, ...],
 }
+_JUDGED: dict[str, Any] = {
+    "judged": Provenance | None,  # null in a dataset without a judge
+    "answers": tuple[JudgeAnswer, ...],
+}
 _REJECT: dict[str, Any] = {"stage": Stage, "outcome": Outcome, "reason": RejectionReason}
 
 
@@ -98,10 +103,10 @@ def _fields(table: Table) -> list[pa.Field]:
             return _typed(_SAMPLE | _REPORT)
         case Table.PAIRS:
             image = lance.blob_field("image", nullable=False)
-            return [*_typed(_SAMPLE | _REPORT), image, *_typed(_IMAGE)]
+            return [*_typed(_SAMPLE | _REPORT), image, *_typed(_IMAGE | _JUDGED)]
         case Table.REJECTS:
             image = arrow_field("image", bytes | None)  # a null blob breaks compaction
-            optional = [field.with_nullable(True) for field in _typed(_REPORT | _IMAGE)]
+            optional = [field.with_nullable(True) for field in _typed(_REPORT | _IMAGE | _JUDGED)]
             return [*_typed(_SAMPLE | _REJECT), *optional, image]
         case Table.REVIEWS:
             raise ValueError("reviews are written by people through the browser, not published")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,8 @@ from storage.records import (
     FindingMask,
     GateScore,
     ImageRow,
+    JudgeAnswer,
+    JudgeRow,
     Outcome,
     Provenance,
     RejectionReason,
@@ -133,28 +136,47 @@ def record(
     )
 
 
+def judge_row(index: int, reason: RejectionReason | None = None, image: str = "") -> JudgeRow:
+    return JudgeRow(
+        index=index,
+        sample_id=f"{index:032x}",
+        image_sha256=image,
+        outcome=Outcome.ACCEPTED if reason is None else Outcome.REJECTED,
+        reason=reason,
+        answers=(JudgeAnswer("quality", reason is None, "as seen"),),
+        scores=(GateScore("judge", "quality", float(reason is None), 1.0, reason is None),),
+        provenance=provenance(),
+    )
+
+
+_ROW_TYPES: dict[Stage, type[ReportRow] | type[ImageRow] | type[JudgeRow]] = {
+    Stage.WRITE: ReportRow,
+    Stage.PAINT: ImageRow,
+    Stage.JUDGE: JudgeRow,
+}
+
+
 def settle(
     store: ObjectStore,
     ledger: Ledger,
     stage: Stage,
     unit: int,
-    rows: list[ReportRow] | list[ImageRow],
+    rows: Sequence[ReportRow | ImageRow | JudgeRow],
     attempt: str = "a1",
 ) -> LedgerRecord:
     """Stage these rows and settle the unit, as a worker does."""
-    if stage is Stage.WRITE:
-        reports = [row for row in rows if isinstance(row, ReportRow)]
-        staged = write_staged(store, LAYOUT, stage, unit, attempt, reports, ReportRow)
-        outcomes = [SampleOutcome(row.sample.index, row.outcome, row.reason) for row in reports]
-    else:
-        images = [row for row in rows if isinstance(row, ImageRow)]
-        staged = write_staged(store, LAYOUT, stage, unit, attempt, images, ImageRow)
-        outcomes = [
-            SampleOutcome(row.written.sample.index, row.outcome, row.reason, row.signature)
-            for row in images
-        ]
-    return ledger.settle(
-        LedgerRecord(
-            stage, unit, attempt, staged.key, staged.num_bytes, staged.sha256, tuple(outcomes)
+    row_type = _ROW_TYPES[stage]
+    assert all(isinstance(row, row_type) for row in rows)
+    staged = write_staged(store, LAYOUT, stage, unit, attempt, rows, row_type)
+    outcomes = tuple(
+        SampleOutcome(
+            row.index,
+            row.outcome,
+            row.reason,
+            row.signature if isinstance(row, ImageRow) else "",
         )
+        for row in rows
+    )
+    return ledger.settle(
+        LedgerRecord(stage, unit, attempt, staged.key, staged.num_bytes, staged.sha256, outcomes)
     )
