@@ -150,14 +150,12 @@ def make_again_command(
     """Make one sample again; says identical, near or different."""
     from flows.work import open_work
     from models.painters.painting import PaintStationConfig
-    from models.writers.writing import WriteStationConfig
     from tasks.make_again import Likeness, make_again
 
     work = open_work(root, dataset)
     work.require_engines()
-    plan = work.plan
-    write_station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
-    again = make_again(work.dataset, sample_id, write_station, PaintStationConfig(plan.painter, ()))
+    paint_station = PaintStationConfig(work.plan.painter, ())
+    again = make_again(work.dataset, sample_id, work.write_station(), paint_station)
     words = f"report {again.report}, image {again.image}"
     if again.image is not Likeness.IDENTICAL:
         words += f" ({again.grey_levels} grey levels, {again.signature_bits} bits apart)"

@@ -21,6 +21,7 @@ from models.engines import EngineConfig, engine_config, engine_form
 from models.gates.report import ReportRules
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
+from models.writers.configs import CorpusReportsConfig
 
 Name = Annotated[
     str,
@@ -207,6 +208,20 @@ class DatasetPlan(Plan):
     painter: PainterConfig
     image_rules: ImageRules = Field(default_factory=ImageRules)
     execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
+
+    @model_validator(mode="after")
+    def _real_reports_draw_nothing(self) -> "DatasetPlan":
+        if not isinstance(self.writer, CorpusReportsConfig):
+            return self
+        unused = {"entities": BuiltInEntities(), "sampling": SamplingRules()}
+        unused |= {"splits": SplitShares()}
+        said = [name for name, default in unused.items() if getattr(self, name) != default]
+        if said:
+            raise ValueError(
+                f"writer corpus takes real reports, of which {' and '.join(said)} can say nothing; "
+                f"remove {' and '.join(said)}, or name a writer that writes"
+            )
+        return self
 
     def content(self) -> dict[str, Any]:
         """What of the plan affects the samples, as JSON values."""

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from flows.plans import ExecutionPlan
 from flows.work import ShardRef, open_work
 from models.painters.painting import PaintStationConfig
-from models.writers.writing import WriteStationConfig
 from storage.dataset import open_dataset
 from storage.errors import (
     EngineFailed,
@@ -76,9 +75,9 @@ def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
     """The write stage of a shard, as the locked plan has it."""
     work = open_work(shard.root, shard.dataset, shard.execution)
     work.require_engines()
-    plan = work.plan
-    station = WriteStationConfig(plan.writer, plan.tagger, plan.report_rules)
-    with open_write_shard(work.dataset, shard.units, station, _settings(shard)) as units:
+    with open_write_shard(
+        work.dataset, shard.units, work.write_station(), _settings(shard)
+    ) as units:
         yield units
 
 

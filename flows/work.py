@@ -8,21 +8,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.plan_files import parse_plan
-from flows.plans import BuiltInEntities, DatasetPlan, ExecutionPlan, Name
+from flows.plan_sources import drawing_of, is_restricted, pinned_corpora, require_drawable
+from flows.plans import DatasetPlan, ExecutionPlan, Name
 from models.chat.hosts import require_may_send
-from models.sampling.entity_table import EntityTable
-from models.sampling.feasibility import check_feasible
-from storage.corpora import read_corpus
+from models.writers.configs import CorpusReportsConfig
+from models.writers.writing import WriteStationConfig
 from storage.dataset import Dataset, open_dataset
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
 from storage.identity import fingerprint
-from storage.objects import ObjectStore
 from storage.plan_lock import lock_plan, read_plan
 from storage.records import Stage
 from storage.selection import Selection, SelectionRules, select
 from storage.table_schemas import Lineage
 from storage.units import Unit, partition
-from tasks.planning import Drawing, built_in_table, corpus_table
+from tasks.planning import Planned
 
 SAMPLE_STAGES = (Stage.WRITE, Stage.PAINT)  # in the order a sample passes them
 
@@ -48,7 +47,12 @@ class Work:
     fingerprint: str
     dataset: Dataset
     revisions: Mapping[str, str]
-    restricted: bool
+    corpora: Mapping[str, Any]
+
+    @property
+    def restricted(self) -> bool:
+        """Whether what is made derives from credentialed data."""
+        return is_restricted(self.corpora)
 
     @property
     def units(self) -> list[Unit]:
@@ -60,19 +64,13 @@ class Work:
         """What every table and release of the dataset says of its origin."""
         return Lineage(self.plan.name, self.fingerprint, self.restricted)
 
-    def drawing(self) -> Drawing:
-        """What every candidate is asked to show."""
-        plan = self.plan
-        table, _ = _entity_table(plan, self.dataset.store)
-        return Drawing(
-            table=table,
-            rules=plan.sampling,
-            patients=plan.patients,
-            split_shares=(plan.splits.train, plan.splits.validation, plan.splits.test),
-            seed=plan.seed,
-            fingerprint=self.fingerprint,
-            units=tuple(self.units),
-        )
+    def drawing(self) -> Planned:
+        """What every candidate is asked to show, or which real report it takes."""
+        return drawing_of(self.plan, self.dataset.store, self.fingerprint, tuple(self.units))
+
+    def write_station(self) -> WriteStationConfig:
+        """The writer, with the tagger and rules that judge what it writes."""
+        return WriteStationConfig(self.plan.writer, self.plan.tagger, self.plan.report_rules)
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
@@ -111,6 +109,8 @@ class Work:
         """
         if self.restricted:
             require_may_send(self.plan.engines().values())
+        if isinstance(self.plan.writer, CorpusReportsConfig):
+            self._require_corpora()
         for place, engine in self.plan.engines().items():
             if (found := engine.revision()) != self.revisions[place]:
                 raise PlanMismatch(
@@ -118,6 +118,13 @@ class Work:
                     f"{self.revisions[place]!r}, this installation has {found!r}; "
                     "install that version, or make a dataset of another name"
                 )
+
+    def _require_corpora(self) -> None:
+        if (found := pinned_corpora(self.plan, self.dataset.store)) != self.corpora:
+            raise PlanMismatch(
+                f"dataset {self.plan.name!r} is locked to corpora {self.corpora}, "
+                f"{self.root} has {found}; bring those in, or make a dataset of another name"
+            )
 
     def require_settled(self, selection: Selection) -> None:
         """Refuse to release while units are missing.
@@ -149,7 +156,7 @@ def lock_work(plan: DatasetPlan, root: str) -> Work:
     """
     dataset, content = open_dataset(root, plan.name), plan_content(plan, root)
     named = lock_plan(dataset.store, dataset.layout, content)
-    return Work(root, plan, named, dataset, content["revisions"], _is_restricted(content))
+    return _work(root, plan, named, dataset, content)
 
 
 def plan_content(plan: DatasetPlan, root: str) -> dict[str, Any]:
@@ -159,16 +166,13 @@ def plan_content(plan: DatasetPlan, root: str) -> dict[str, Any]:
         EngineUnavailable: If an engine's model is missing.
         ValueError: If the plan is impossible, or names a corpus that was not ingested.
     """
-    table, corpus = _entity_table(plan, open_dataset(root, plan.name).store)
-    if corpus is not None and corpus["restricted"]:
+    store = open_dataset(root, plan.name).store
+    corpora = pinned_corpora(plan, store)
+    if is_restricted(corpora):
         require_may_send(plan.engines().values())
-    check_feasible(table, plan.sampling, plan.target.num_candidates)
+    entities = require_drawable(plan, store)
     revisions = {place: engine.revision() for place, engine in plan.engines().items()}
-    return {
-        "plan": plan.content(),
-        "revisions": revisions | {"entities": table.revision()},
-        "corpus": corpus,
-    }
+    return {"plan": plan.content(), "revisions": revisions | entities, **corpora}
 
 
 def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> Work:
@@ -187,26 +191,11 @@ def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> W
         ) from error
     settings = content["plan"] | {"name": name, "execution": execution or ExecutionPlan()}
     plan = parse_plan(settings, DatasetPlan, source=f"plan.lock.json of {name}")
-    named, revisions = fingerprint(content), content["revisions"]
-    return Work(root, plan, named, dataset, revisions, _is_restricted(content))
+    return _work(root, plan, fingerprint(content), dataset, content)
 
 
-def _entity_table(
-    plan: DatasetPlan, store: ObjectStore
-) -> tuple[EntityTable, dict[str, Any] | None]:
-    """The table the plan draws from, and what of its corpus is pinned.
-
-    By content, so that a copy of the corpus under another root fits.
-    """
-    source = plan.entities
-    if isinstance(source, BuiltInEntities):
-        table = built_in_table(source.num_clinical, source.num_anatomy, source.finding_weight)
-        return table, None
-    corpus = read_corpus(store, source.corpus)
-    pinned = {"source_sha256": corpus.info.source_sha256, "restricted": corpus.info.restricted}
-    return corpus_table(corpus), pinned
-
-
-def _is_restricted(content: Mapping[str, Any]) -> bool:
-    corpus = content["corpus"]
-    return corpus is not None and bool(corpus["restricted"])
+def _work(
+    root: str, plan: DatasetPlan, named: str, dataset: Dataset, content: Mapping[str, Any]
+) -> Work:
+    corpora = {key: value for key, value in content.items() if key not in ("plan", "revisions")}
+    return Work(root, plan, named, dataset, content["revisions"], corpora)

@@ -30,7 +30,11 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """One try at one report. `seed` is of the sample and try, never of the batch."""
+    """One try at one report. `seed` is of the sample and try, never of the batch.
+
+    Attributes:
+        source: The real report that the sample takes; None where one is to be written.
+    """
 
     sample_id: str
     seed: int
@@ -38,6 +42,7 @@ class WriteRequest:
     view: View
     sex: Sex | None = None
     age_years: int | None = None
+    source: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import lance
@@ -70,16 +70,23 @@ class Corpus:
             return False
         return bool(self._dataset.count_rows(filter=_with_report(split)))
 
-    def reports(self, split: Split | None = None) -> Iterator[CorpusReport]:
+    def reports(
+        self, split: Split | None = None, among: Collection[str] | None = None
+    ) -> Iterator[CorpusReport]:
         """The reports of a split, or all, each once, in the order of the source.
+
+        Args:
+            split: Of the patients; None for all.
+            among: Report ids to stay within; None for all.
 
         Raises:
             ValueError: If this is a corpus of images alone.
         """
         self._require("reports", "report_id")
         columns = list(CorpusReport.__dataclass_fields__)
+        wanted = _with_report(split) if among is None else _with_report(split) + _one_of(among)
         seen: set[str] = set()
-        for batch in self._dataset.to_batches(columns=columns, filter=_with_report(split)):
+        for batch in self._dataset.to_batches(columns=columns, filter=wanted):
             for row in batch.to_pylist():
                 if row["report_id"] in seen:  # images of one study repeat its report
                     continue
@@ -211,6 +218,12 @@ def _with_report(split: Split | None) -> str:
     """Lance's filter for the rows of a split that have a report."""
     wanted = "report_id IS NOT NULL"
     return wanted if split is None else f"{wanted} AND split = '{split.value}'"
+
+
+def _one_of(report_ids: Collection[str]) -> str:
+    """Lance's filter, to follow another, for the rows of these reports."""
+    quoted = ", ".join("'" + one.replace("'", "''") + "'" for one in report_ids)
+    return f" AND report_id IN ({quoted or 'NULL'})"
 
 
 def _image_of(row: dict[str, Any], image: bytes | None) -> CorpusImage:

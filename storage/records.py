@@ -122,6 +122,10 @@ class RejectionReason(StrEnum):
     SATURATED = "saturated"
     BORDER = "border"
     NEAR_DUPLICATE = "near duplicate"
+    BAD_IMAGE = "bad image"  # more like known bad images than like good ones
+    TEXT_MISMATCH = "text mismatch"  # the image does not show what its text says
+    MEMORISED = "memorised"  # all but a copy of a real training image
+    UNLIKE_REAL = "unlike real"  # far from every real training image
     NO_CHEST_XRAY = "no chest X-ray"  # this and the next five: the judge's six questions
     NOT_HUMAN = "not a human chest X-ray"
     NOT_FRONTAL = "not a frontal view"
@@ -139,10 +143,6 @@ class Entity:
 
     Attributes:
         text: Canonical term, lower case ("pleural effusion", "left lower lobe").
-    BAD_IMAGE = "bad image"  # more like known bad images than like good ones
-    TEXT_MISMATCH = "text mismatch"  # the image does not show what its text says
-    MEMORISED = "memorised"  # all but a copy of a real training image
-    UNLIKE_REAL = "unlike real"  # far from every real training image
         kind: One of the five kinds.
         status: Absent exactly for the `non-` kinds; present for anatomy.
         anatomy: Canonical anatomy term the finding is placed in; None when not localised.
@@ -175,7 +175,13 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One planned candidate pair. `sample_id` = hash(fingerprint, index)."""
+    """One planned candidate pair. `sample_id` = hash(fingerprint, index).
+
+    Attributes:
+        split: By hash of the sample's id; of a real report its patient's, which is always train.
+        entities: What the report is asked to say, or what its real report was found to say.
+        source: The real report it takes; None where one is written.
+    """
 
     index: int
     sample_id: str

@@ -51,13 +51,14 @@ def read_samples(dataset: Dataset, units: Iterable[int]) -> dict[int, list[Sampl
     table = open_lance(dataset.store, dataset.layout.table(Table.SAMPLES), None)
     among = ", ".join(str(unit) for unit in wanted)
     rows = table.scanner(filter=f"unit IN ({among})").to_table().sort_by("index").to_pylist()
-    samples = [_sample(row) for row in rows]
+    samples = [sample_of(row) for row in rows]
     found = {unit: list(group) for unit, group in groupby(samples, key=lambda one: one.unit)}
     assert list(found) == wanted, f"units {wanted} were planned, samples has {list(found)}"
     return found
 
 
-def _sample(row: dict[str, Any]) -> Sample:
+def sample_of(row: dict[str, Any]) -> Sample:
+    """The sample in a row of any published table."""
     return Sample(
         index=row["index"],
         sample_id=row["sample_id"],

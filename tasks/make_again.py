@@ -12,9 +12,10 @@ from models.painters.painting import PaintOutcome, PaintStationConfig
 from models.writers.writing import WriteOutcome, WriteStationConfig
 from storage.dataset import Dataset
 from storage.layout import Table
-from storage.records import Entity, Report, Sex, View
+from storage.records import Report
 from storage.releases import open_release, open_table
-from storage.schemas import decode_rows
+from storage.samples import sample_of
+from tasks.real_reports import source_reports
 
 NEAR_GREY_LEVELS = 2.0  # mean absolute difference that rounding in another batch can make
 
@@ -60,16 +61,17 @@ def make_again(
     """
     row, png = _stored(dataset, sample_id)
     report = Report(row["findings"], row["impression"])
-    entities = tuple(decode_rows(row["entities_requested"], Entity))
+    sample = sample_of(row)
     described: dict[str, Any] = {
         "sample_id": sample_id,
-        "entities": entities,
-        "view": View(row["view"]),
-        "sex": Sex(row["sex"]) if row["sex"] else None,
-        "age_years": row["age_years"],
+        "entities": sample.entities,
+        "view": sample.view,
+        "sex": sample.sex,
+        "age_years": sample.age_years,
     }
+    source = source_reports(dataset.store, [sample]).get(sample_id)
     written: WriteOutcome = _run_once(
-        write_station, WriteRequest(seed=row["written"]["seed"], **described)
+        write_station, WriteRequest(seed=row["written"]["seed"], source=source, **described)
     )
     prompt = row["painted"]["prompt"]
     painted: PaintOutcome = _run_once(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -51,9 +52,23 @@ class Drawing:
         )
 
 
+class Planned(Protocol):
+    """What every candidate of a plan is: drawn, or taken from a corpus."""
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All units of the plan."""
+        ...
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Every candidate, made when first asked for."""
+        ...
+
+
 @task(name="plan-samples", cache_policy=NO_CACHE, persist_result=False)
-def plan_samples(dataset: Dataset, lineage: Lineage, drawing: Drawing) -> Published:
-    """Draw balanced entities for every candidate and write the samples (study 1, step 3).
+def plan_samples(dataset: Dataset, lineage: Lineage, drawing: Planned) -> Published:
+    """Draw balanced entities for every candidate (study 1, step 3), or take its report (study 2).
 
     A dataset whose samples are written draws nothing.
 

@@ -18,7 +18,7 @@ from models.writers.writing import WriteOutcome, quarantined_report, write_sampl
 from storage.dataset import Dataset
 from storage.identity import sample_seed
 from storage.ledger import LedgerRecord, SampleOutcome
-from storage.records import ImageRow, Outcome, ReportRow, Sample, Stage
+from storage.records import ImageRow, Outcome, Report, ReportRow, Sample, Stage
 from storage.staging import read_staged, write_staged
 
 MAX_ATTEMPTS = 3  # a unit that failed this often is bisected, and the sample at fault quarantined
@@ -61,6 +61,7 @@ class WriteUnits:
         max_tries: int,
         timeout_seconds: float,
         samples: Mapping[int, Sequence[Sample]],
+        sources: Mapping[str, Report],
     ) -> None:
         self._dataset = dataset
         self._queue = queue
@@ -68,6 +69,7 @@ class WriteUnits:
         self._max_tries = max_tries
         self._timeout_seconds = timeout_seconds
         self._samples = samples
+        self._sources = sources
 
     def settle(self, unit: int, run: RunIds) -> LedgerRecord:
         """Write and check the reports of one unit."""
@@ -80,6 +82,7 @@ class WriteUnits:
                 max_tries=self._max_tries,
                 timeout_seconds=self._timeout_seconds,
                 attempt=attempt,
+                sources=self._sources,
             )
             if not suspect:
                 return write(self._samples[unit])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from models.engine_queue import EngineQueue
@@ -13,6 +14,7 @@ from models.writers.writing import WriteOutcome, WriteStationConfig
 from storage.dataset import Dataset
 from storage.records import Report
 from storage.samples import read_samples
+from tasks.real_reports import source_reports
 from tasks.settle import PaintUnits, WriteUnits
 
 Sections = Literal["impression", "findings", "both"]
@@ -32,17 +34,23 @@ class ShardSettings:
 def open_write_shard(
     dataset: Dataset, units: Sequence[int], station: WriteStationConfig, settings: ShardSettings
 ) -> Iterator[WriteUnits]:
-    """The write stage of a shard, its writer loaded for as long as the context lasts."""
+    """The write stage of a shard, its writer loaded for as long as the context lasts.
+
+    Raises:
+        PlanMismatch: If samples take real reports that their corpus lacks.
+    """
     samples = read_samples(dataset, units)
+    sources = source_reports(dataset.store, chain.from_iterable(samples.values()))
     queue: EngineQueue[WriteRequest, WriteOutcome]
     with _queue(station, settings) as queue:
         yield WriteUnits(
             dataset,
             queue,
             station.writer,
-            station.rules.max_tries,
+            1 if sources else station.rules.max_tries,  # a real report never comes out otherwise
             settings.unit_timeout_seconds,
             samples,
+            sources,
         )
 
 

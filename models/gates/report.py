@@ -82,6 +82,27 @@ def check_report(
     return Verdict(next(failed, None), scores)
 
 
+def check_real_report(report: Report, rules: ReportRules) -> Verdict:
+    """Keep or reject a real report: each section that it has must be long enough.
+
+    Nothing was asked of it, so what it says is compared with nothing; and being real it may speak
+    of earlier examinations, and conclude in its IMPRESSION more than its FINDINGS say.
+    """
+    scores, reasons = zip(*_section_checks(report, rules), strict=True)
+    failed = (r for s, r in zip(scores, reasons, strict=True) if not s.passed)
+    return Verdict(next(failed, None), scores)
+
+
+def _section_checks(
+    report: Report, rules: ReportRules
+) -> Iterator[tuple[GateScore, RejectionReason]]:
+    assert report.findings or report.impression, "a real report is taken only if it says something"
+    if report.findings:
+        yield _words("findings_words", report.findings, rules.min_findings_words)
+    if report.impression:
+        yield _words("impression_words", report.impression, rules.min_impression_words)
+
+
 def _checks(
     requested: Sequence[Entity],
     report: Report,

@@ -10,6 +10,7 @@ from models.vocabulary.modifiers import load_modifiers
 from models.vocabulary.revisions import files_hash, joined_hash
 
 if TYPE_CHECKING:
+    from models.writers.corpus import CorpusWriter
     from models.writers.grammar import GrammarWriter
 
 _RULES = ("grammar.py", "noun_phrases.py", "phrases.py", "phrases.yaml", "sentences.py")
@@ -39,3 +40,28 @@ class GrammarConfig(EngineConfig):
         from models.writers.grammar import GrammarWriter
 
         return GrammarWriter(self)
+
+
+class CorpusReportsConfig(EngineConfig):
+    """No writing: real reports of a corpus's training patients, one each sample (study 2)."""
+
+    placement: ClassVar[Placement] = Placement.IN_PROCESS
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="An ingested corpus with reports."
+    )
+    sections: Literal["both", "findings", "impression"] = Field(
+        default="both",
+        description="Sections without which a report is not taken; another may be missing.",
+    )
+
+    def revision(self) -> str:
+        """Hash of how a report is taken; which reports there are is pinned with the corpus."""
+        return files_hash("models.writers", "corpus.py")
+
+    def open(self) -> "CorpusWriter":
+        """Nothing to load: the reports come with the requests."""
+        from models.writers.corpus import CorpusWriter
+
+        return CorpusWriter(self)

@@ -1,8 +1,9 @@
 """The write stage's station and its algorithm: write, tag, check, try again (study 1, step 4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from models.engines import (
     EngineConfig,
@@ -12,7 +13,7 @@ from models.engines import (
     WriteRequest,
     WrittenReport,
 )
-from models.gates.report import ReportRules, check_report
+from models.gates.report import ReportRules, check_real_report, check_report
 from models.settling import (
     Attempt,
     Seeds,
@@ -22,6 +23,7 @@ from models.settling import (
     run_tries,
 )
 from models.taggers.opening import open_tagger
+from models.writers.corpus import stated_entities
 from storage.errors import EngineFailed
 from storage.records import Entity, Outcome, RejectionReason, Report, ReportRow, Sample, Verdict
 
@@ -85,12 +87,17 @@ class WriteStation:
         in_findings: tuple[Entity, ...],
         in_impression: tuple[Entity, ...],
     ) -> WriteOutcome:
-        verdict = check_report(
-            request.entities, written.report, in_findings, in_impression, self._rules
-        )
+        if request.source is not None:
+            verdict = check_real_report(written.report, self._rules)
+            found = stated_entities(in_findings, in_impression)
+        else:
+            verdict = check_report(
+                request.entities, written.report, in_findings, in_impression, self._rules
+            )
+            found = in_findings
         return WriteOutcome(
             report=written.report,
-            entities_found=in_findings,
+            entities_found=found,
             verdict=verdict,
             prompt=written.prompt,
             engine_seconds=written.engine_seconds,
@@ -109,8 +116,19 @@ def write_samples(
     max_tries: int,
     timeout_seconds: float,
     attempt: Attempt,
+    sources: Mapping[str, Report] = MappingProxyType({}),
 ) -> list[ReportRow]:
-    """Write a report for every sample and put it to the report gate (study 1, step 4)."""
+    """Write a report for every sample and put it to the report gate (study 1, step 4).
+
+    Args:
+        samples: What to write, in the order of the result.
+        submit: Takes one try at one report.
+        seeds: Seed of a sample's try.
+        max_tries: Tries per report, at least 1.
+        timeout_seconds: Longest all of it may take.
+        attempt: Goes into provenance.
+        sources: By sample id, the real reports of samples that take one (study 2).
+    """
 
     def submit_try(sample: Sample, number: int) -> "Future[WriteOutcome]":
         return submit(
@@ -121,6 +139,7 @@ def write_samples(
                 view=sample.view,
                 sex=sample.sex,
                 age_years=sample.age_years,
+                source=sources.get(sample.sample_id),
             )
         )
 

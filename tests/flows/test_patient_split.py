@@ -15,14 +15,18 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
+from flows.plans import AllTarget
 from models.vlp.data import PairSource, open_images, read_texts
 from storage.corpora import Corpus, read_corpus
+from storage.layout import DatasetLayout, Table
 from storage.objects import LocalStore
 from storage.readers.folder import COLLECTION
 from storage.readers.rows import patient_split
 from storage.records import Split
 from tasks.finetuning import training_radiographs
+from tests.flows.conftest import tiny_plan
 from tests.storage.readers.made_files import grey, write_csv
 
 PATIENTS = [f"p{number}" for number in range(40)]
@@ -36,9 +40,14 @@ NOT_TRAINING = {("tasks/evaluation.py", "read_corpus_set")}
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture(scope="module")
+def corpus(root: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Two images of each patient, ingested by the flow."""
-    source, root = tmp_path_factory.mktemp("source"), str(tmp_path_factory.mktemp("root"))
+    source = tmp_path_factory.mktemp("source")
     lines = []
     for who in PATIENTS:
         for view in ("PA", "AP"):
@@ -102,6 +111,35 @@ def test_pretraining_reads_no_pair_of_a_held_out_patient(corpus: Corpus, tmp_pat
     assert int(batch.max()) < WHITE
 
 
+@pytest.mark.usefixtures("corpus")
+def test_real_reports_that_reach_pretraining_are_of_training_patients_alone(root: str) -> None:
+    num_training = len(PATIENTS) - len(HELD_OUT)
+    plan = tiny_plan(
+        name="real",
+        target={"all": 2 * num_training},  # a report of each of a patient's two images
+        entities={"kind": "built-in"},
+        sampling={},
+        splits={},
+        writer={"kind": "corpus", "corpus": "mine"},
+        image_rules={"near_duplicate_max_distance": None},
+    )
+    release = generate_dataset(plan, root)
+    pairs = f"{root}/{DatasetLayout('real').table(Table.PAIRS)}"
+    texts = read_texts(PairSource(pairs, release.versions[Table.PAIRS]), Split.TRAIN)
+    assert len(texts) == release.num_accepted == 2 * num_training
+    assert not any(CANARY in text.lower() for text in (*texts.findings, *texts.impressions))
+    rows = lance.dataset(pairs).to_table(columns=["split", "source_patient_id"]).to_pylist()
+    assert {row["source_patient_id"] for row in rows} == set(PATIENTS) - HELD_OUT
+    assert {row["split"] for row in rows} == {"train"}
+    with pytest.raises(
+        ValueError, match=f"reports of training patients .*{2 * num_training}.*, got"
+    ):
+        generate_dataset(
+            plan.model_copy(update={"name": "more", "target": AllTarget(all=2 * num_training + 1)}),
+            root,
+        )
+
+
 def test_whoever_reads_a_corpus_to_train_asks_for_training_patients() -> None:
     found = {
         place for room in ROOMS for path in (PROJECT / room).rglob("*.py") for place in _open(path)
@@ -121,14 +159,14 @@ def _open(path: Path) -> Iterator[tuple[str, str]]:
         return
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
-            for call in ast.walk(function):
-                if _reads_corpus(call) and ast.unparse(call).rpartition("(")[2] != "Split.TRAIN)":
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and _reads_corpus(node) and not _of_training(node):
                     yield path.relative_to(PROJECT).as_posix(), function.name
 
 
-def _reads_corpus(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("reports", "images")
-    )
+def _reads_corpus(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in ("reports", "images")
+
+
+def _of_training(call: ast.Call) -> bool:
+    return bool(call.args) and ast.unparse(call.args[0]) == "Split.TRAIN"

@@ -1,0 +1,89 @@
+"""The real data that a plan draws on: what is pinned of it, and what is drawn from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flows.plans import BuiltInEntities, DatasetPlan
+from models.sampling.entity_table import EntityTable
+from models.sampling.feasibility import check_feasible
+from models.writers.configs import CorpusReportsConfig
+from storage.corpora import read_corpus
+from storage.objects import ObjectStore
+from storage.units import Unit
+from tasks.planning import Drawing, built_in_table, corpus_table
+from tasks.real_reports import RealReports, require_enough
+
+
+def pinned_corpora(plan: DatasetPlan, store: ObjectStore) -> dict[str, Any]:
+    """What plan.lock.json holds of the corpus that samples come from; None where there is none.
+
+    By content, so that a copy of the corpus under another root fits.
+
+    Raises:
+        ValueError: If the plan names a corpus that was not ingested.
+    """
+    name = _corpus_name(plan)
+    return {"corpus": None if name is None else _pinned(store, name)}
+
+
+def is_restricted(corpora: Mapping[str, Any]) -> bool:
+    """Whether any pinned corpus is credentialed data: then what derives from it is marked so."""
+    return any(pinned is not None and pinned["restricted"] for pinned in corpora.values())
+
+
+def require_drawable(plan: DatasetPlan, store: ObjectStore) -> dict[str, str]:
+    """Check a plan over all its candidates, reserves included; the revision of its entity table.
+
+    Raises:
+        ValueError: If the plan is impossible.
+    """
+    if isinstance(plan.writer, CorpusReportsConfig):
+        corpus = read_corpus(store, plan.writer.corpus)
+        require_enough(corpus, plan.writer, plan.target.num_candidates)
+        return {}
+    table = _entity_table(plan, store)
+    check_feasible(table, plan.sampling, plan.target.num_candidates)
+    return {"entities": table.revision()}
+
+
+def drawing_of(
+    plan: DatasetPlan, store: ObjectStore, fingerprint: str, units: tuple[Unit, ...]
+) -> Drawing | RealReports:
+    """What every candidate is asked to show, or which real report it takes."""
+    if isinstance(plan.writer, CorpusReportsConfig):
+        return RealReports(
+            corpus=read_corpus(store, plan.writer.corpus),
+            config=plan.writer,
+            tagger=plan.tagger,
+            patients=plan.patients,
+            seed=plan.seed,
+            fingerprint=fingerprint,
+            units=units,
+        )
+    return Drawing(
+        table=_entity_table(plan, store),
+        rules=plan.sampling,
+        patients=plan.patients,
+        split_shares=(plan.splits.train, plan.splits.validation, plan.splits.test),
+        seed=plan.seed,
+        fingerprint=fingerprint,
+        units=units,
+    )
+
+
+def _corpus_name(plan: DatasetPlan) -> str | None:
+    if isinstance(plan.writer, CorpusReportsConfig):
+        return plan.writer.corpus
+    return None if isinstance(plan.entities, BuiltInEntities) else plan.entities.corpus
+
+
+def _pinned(store: ObjectStore, name: str) -> dict[str, Any]:
+    info = read_corpus(store, name).info
+    return {"source_sha256": info.source_sha256, "restricted": info.restricted}
+
+
+def _entity_table(plan: DatasetPlan, store: ObjectStore) -> EntityTable:
+    source = plan.entities
+    if isinstance(source, BuiltInEntities):
+        return built_in_table(source.num_clinical, source.num_anatomy, source.finding_weight)
+    return corpus_table(read_corpus(store, source.corpus))
