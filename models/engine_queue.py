@@ -179,7 +179,8 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             _fail(batch, error)
             return
         with self._changed:
-            self._batch_limit = len(batch) // 2
+            # Another engine's larger batch may fail after a smaller one has set the limit.
+            self._batch_limit = min(len(batch) // 2, self._batch_limit or len(batch))
             logger.warning("engine out of memory; engine batches of %d now", self._batch_limit)
             self._pending.extendleft(reversed(batch))
             self._changed.notify_all()
