@@ -217,6 +217,20 @@ def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     _show({"checks": [asdict(check) for check in checks]}, "\n".join(lines), as_json)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
+@app.command()
+def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Calibrate an image gate on real images; measure it on other patients."""
+    from flows.calibrate import CalibratePlan, calibrate_gate, calibration_text
+    from flows.plan_files import load_plan
+    from flows.progress import spinner
+
+    plan = load_plan(plan_file, CalibratePlan)
+    plan.encoder.revision()  # missing weights end here, before a server is started
+    with spinner(f"calibrate {plan.name}"):
+        metrics = calibrate_gate(plan, root)
+    _show(metrics, calibration_text(metrics), as_json)
+
+
 
 
 def _report_dataset(root: str, name: str, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from models.encoders.files import TRANSFORMERS_INDEX, open_clip_model, vision_files
+from models.encoders.two_towers import TwoTowerConfig
 from models.engines import EngineConfig
 from models.hub_models import file_sha256, find_model
 from models.vocabulary.revisions import files_hash
@@ -83,7 +84,7 @@ class TransformersConfig(EngineConfig):
         return TransformersEncoder(self)
 
 
-class OpenClipConfig(EngineConfig):
+class OpenClipConfig(TwoTowerConfig):
     """Image and text towers of an open_clip model."""
 
     kind: Literal["open_clip"] = "open_clip"
@@ -127,7 +128,7 @@ class OpenClipConfig(EngineConfig):
         return OpenClipEncoder(self)
 
 
-class FactoryConfig(EngineConfig):
+class FactoryConfig(TwoTowerConfig):
     """Image and text towers of a run that `cxr-factory pretrain` trained."""
 
     kind: Literal["factory"] = "factory"

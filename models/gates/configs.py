@@ -8,13 +8,16 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.encoders.seam import EncoderConfig, handcrafted_encoder
+from models.encoders.two_towers import require_two_towers
 from models.engines import EngineConfig
 from models.vocabulary.revisions import files_hash, joined_hash
 
 if TYPE_CHECKING:
+    from models.gates.agreement import AgreementGate
+    from models.gates.nearest_real import NearestRealGate
     from models.gates.similarity import SimilarityGate
     from models.gates.technical import TechnicalGate
 
@@ -96,3 +99,94 @@ class SimilarityConfig(EngineConfig):
         from models.gates.similarity import SimilarityGate
 
         return SimilarityGate(self)
+
+
+class AgreementConfig(EngineConfig):
+    """Rejects an image that does not show what its prompt says, by the cosine of two towers."""
+
+    kind: Literal["agreement"] = "agreement"
+    encoder: EncoderConfig = Field(
+        description="Image and text towers in one space: kind open_clip or factory."
+    )
+    min_cosine: float = Field(
+        ge=-1.0,
+        le=1.0,
+        description="Least cosine of image and prompt. It differs from encoder to encoder: "
+        "`cxr-factory calibrate` finds it on real pairs.",
+    )
+
+    @model_validator(mode="after")
+    def _has_two_towers(self) -> "AgreementConfig":
+        require_two_towers(self.encoder)
+        return self
+
+    def revision(self) -> str:
+        """Hash of the encoder and of the rules.
+
+        Raises:
+            EngineUnavailable: If the encoder's weights are missing.
+        """
+        rules = files_hash("models.gates", "agreement.py", "embedding.py")
+        return joined_hash(rules, self.encoder.revision())
+
+    def open(self) -> "AgreementGate":
+        """Load both towers."""
+        from models.gates.agreement import AgreementGate
+
+        return AgreementGate(self)
+
+
+class NearestRealConfig(EngineConfig):
+    """Rejects what is all but a copy of a real training image, and what is like none of them."""
+
+    kind: Literal["nearest_real"] = "nearest_real"
+    index: str = Field(
+        min_length=1,
+        description="Table of the training images' embeddings that `cxr-factory calibrate` made "
+        "beside the corpus.",
+    )
+    encoder: EncoderConfig = Field(
+        default_factory=handcrafted_encoder,
+        description="What embeds the images; the table must be of the same.",
+    )
+    min_distance: float = Field(
+        ge=0.0,
+        le=2.0,
+        description="An image nearer than this to a training image counts as memorised; "
+        "1 - cosine of standardised embeddings.",
+    )
+    max_distance: float = Field(
+        ge=0.0,
+        le=2.0,
+        description="An image farther than this from every training image counts as unlike real.",
+    )
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> "NearestRealConfig":
+        if self.min_distance >= self.max_distance:
+            raise ValueError(
+                f"min_distance must be less than max_distance, got {self.min_distance} and "
+                f"{self.max_distance}; exchange them"
+            )
+        return self
+
+    def revision(self) -> str:
+        """Hash of the table, of the encoder and of the rules.
+
+        Raises:
+            EngineUnavailable: If the table is missing or of another encoder, or the encoder's
+                weights are missing.
+            DamagedObject: If it is no such table.
+        """
+        from models.gates.real_images import require_real_images
+
+        encoder = self.encoder.revision()
+        content = require_real_images(self.index, self.encoder.kind, encoder)
+        rules = files_hash("models.gates", "embedding.py", "nearest_real.py", "real_images.py")
+        return joined_hash(rules, encoder, content)
+
+    def open(self) -> "NearestRealGate":
+        """Open the table and load the encoder."""
+        from models.gates.nearest_real import NearestRealGate
+
+        return NearestRealGate(self)

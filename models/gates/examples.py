@@ -60,9 +60,17 @@ def spoiled_examples(
     return bad
 
 
+def disturbed(pixels_HW: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """A copy as from memory: other brightness, noise, a shift of at most one pixel."""
+    gain, lift = random.uniform(0.93, 1.07), random.uniform(-8, 8)
+    shifted = np.roll(pixels_HW, int(random.integers(-1, 2)), axis=1).astype(np.float32)
+    noisy = gain * shifted + lift + random.normal(0, 3, pixels_HW.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
 def halves(examples: Sequence[ImageExample], seed: int) -> Halves:
     """Examples by half of the patients; a patient is on the same side whoever else is there."""
-    first = [_is_first(example.patient_id, seed) for example in examples]
+    first = [in_first_half(example.patient_id, seed) for example in examples]
     sides = [
         tuple(one for one, its in zip(examples, first, strict=True) if its is side)
         for side in (True, False)
@@ -70,6 +78,7 @@ def halves(examples: Sequence[ImageExample], seed: int) -> Halves:
     return Halves(*sides)
 
 
-def _is_first(patient_id: str, seed: int) -> bool:
+def in_first_half(patient_id: str, seed: int) -> bool:
+    """Whether a patient is of the half that is calibrated on."""
     digest = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
     return digest[0] % 2 == 0
