@@ -15,6 +15,8 @@ INDEX = "model_index.json"
 # What diffusers and transformers read; other files of a component's folder change no image.
 SUFFIXES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 LEFT_OUT = ("safety_checker",)  # components that are never loaded
+OWN = "cxr-factory:"  # before the name of a painter that comes with the factory
+_OWN_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 
 _LIBRARIES = ("diffusers", "transformers")
 
@@ -54,7 +56,7 @@ class Checkpoint:
 
 
 def find_checkpoint(model: str, hub_revision: str | None, allow_download: bool) -> Checkpoint:
-    """The pipeline of a folder, or of a hub id in the local hub cache.
+    """The pipeline of a folder, of the factory's own, or of a hub id in the local hub cache.
 
     A commit, tag or branch that the cache has is taken as it is there; only a missing one is
     fetched, so that a process started later finds the same.
@@ -62,7 +64,7 @@ def find_checkpoint(model: str, hub_revision: str | None, allow_download: bool) 
     Raises:
         EngineUnavailable: One line: what is missing or wrong, and what to do.
     """
-    folder = Path(model).expanduser()
+    folder = _own_folder(model) if model.startswith(OWN) else Path(model).expanduser()
     if folder.is_dir():
         if hub_revision is not None:
             raise EngineUnavailable(
@@ -75,6 +77,18 @@ def find_checkpoint(model: str, hub_revision: str | None, allow_download: bool) 
             "which is neither; correct the path"
         )
     return _of_hub(model, hub_revision, allow_download)
+
+
+def _own_folder(model: str) -> Path:
+    """Where a painter that comes with the factory lies."""
+    names = sorted(path.parent.name for path in _OWN_FOLDER.glob(f"*/{INDEX}"))
+    name = model.removeprefix(OWN)
+    if name not in names:
+        raise EngineUnavailable(
+            f"expected one of the factory's own painters ({', '.join(names) or 'none'}), got "
+            f"{model!r}; correct the name"
+        )
+    return _OWN_FOLDER / name
 
 
 def read_checkpoint(folder: Path, commit: str | None = None) -> Checkpoint:

@@ -62,8 +62,9 @@ class DiffusersConfig(EngineConfig):
     model: str = Field(
         min_length=1,
         max_length=4096,
-        description="Folder of a saved pipeline (the one with model_index.json), or a hub id "
-        "owner/name that the local hub cache has. Weights are read from safetensors only.",
+        description="Folder of a saved pipeline (the one with model_index.json), a hub id "
+        "owner/name that the local hub cache has, or cxr-factory:NAME for a painter that comes "
+        "with the factory. Weights are read from safetensors only.",
     )
     hub_revision: str | None = Field(
         default=None,
@@ -108,6 +109,11 @@ class DiffusersConfig(EngineConfig):
         default="",
         max_length=2000,
         description="What guidance leads away from; needs a guidance scale above 1.",
+    )
+    state_patient: bool = Field(
+        default=False,
+        description="Add view, sex and age group to the prompt, in the words that the factory's "
+        "own painters learn.",
     )
     compiled: bool = Field(
         default=False,

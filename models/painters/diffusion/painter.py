@@ -13,6 +13,7 @@ from models.out_of_memory import is_out_of_memory
 from models.painters.diffusion.config import DiffusersConfig
 from models.painters.diffusion.pipelines import TextToImage
 from models.painters.diffusion.prompts import PromptFitter
+from models.painters.finetuning.captions import patient_words
 from storage.errors import EngineOutOfMemory, EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class DiffusersPainter:
 
     def __init__(self, config: DiffusersConfig) -> None:
         checkpoint = config.checkpoint()
+        self._state_patient = config.state_patient
         self.info = EngineInfo(config.kind, checkpoint.revision(), deterministic=False)
         self._model = TextToImage(config, checkpoint)
         self._prompts = PromptFitter(self._model.windows())
@@ -60,7 +62,7 @@ class DiffusersPainter:
             logger.warning("%s", self._prompts.summary())
 
     def _images(self, requests: Sequence[PaintRequest]) -> NDArray[np.float32]:
-        prompts = [self._prompts.fit(request.prompt) for request in requests]
+        prompts = [self._prompts.fit(self._prompt(request)) for request in requests]
         try:
             return self._model.paint(prompts, [request.seed for request in requests])
         except RuntimeError as error:
@@ -71,6 +73,12 @@ class DiffusersPainter:
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
         raise EngineOutOfMemory(f"{len(requests)} images do not fit: {message}")
+
+    def _prompt(self, request: PaintRequest) -> str:
+        if not self._state_patient:
+            return request.prompt
+        patient = patient_words(request.view, request.sex, request.age_years)
+        return f"{request.prompt} {patient}"  # the order of captions; a cut prompt loses it
 
 
 def grey_levels(image_HWC: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -55,6 +55,12 @@ def full_caption(subject: Subject) -> str:
     return _joined([said, _view(subject), _patient(subject, with_age=True)])
 
 
+def patient_words(view: str | None, sex: str | None, age_years: int | None) -> str:
+    """View, sex and age group as captions word them; "" where nothing is known."""
+    subject = Subject(labels=(), view=view, sex=sex, age_years=age_years)
+    return _joined([_view(subject), _patient(subject, with_age=True)])
+
+
 def draw_caption(subject: Subject, random: np.random.Generator) -> str:
     """One of the many texts that are true of a subject."""
     parts = [subject.report] if subject.report else _worded(subject, random)

@@ -151,6 +151,19 @@ def test_paint_pipeline_logs_no_prompt(painters: Painters) -> None:
     assert said == []
 
 
+def test_paint_patient_stated_is_the_prompt_with_the_words_of_captions(painters: Painters) -> None:
+    stating = painters(state_patient=True)
+    plain = painters()
+    (image,) = _pixels(stating, _request(3))
+    (same,) = _pixels(plain, _request(3, f"{PROMPT} PA view."))
+    assert _far(image, same) == 0
+
+
+def test_open_unknown_painter_of_our_own_is_refused() -> None:
+    with pytest.raises(EngineUnavailable, match=r"own painters \(.*\), got 'cxr-factory:none'"):
+        DiffusersConfig(model="cxr-factory:none").open()
+
+
 def test_paint_out_of_memory_is_said_as_such(
     painters: Painters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
