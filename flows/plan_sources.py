@@ -4,26 +4,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.plans import BuiltInEntities, DatasetPlan
+from models.engines import EngineConfig
 from models.sampling.entity_table import EntityTable
 from models.sampling.feasibility import check_feasible
 from models.writers.configs import CorpusReportsConfig
+from models.writers.language_model.configs import LanguageModelConfig
 from storage.corpora import read_corpus
 from storage.objects import ObjectStore
 from storage.units import Unit
+from tasks.examples import read_examples
 from tasks.planning import Drawing, built_in_table, corpus_table
 from tasks.real_reports import RealReports, require_enough
 
 
 def pinned_corpora(plan: DatasetPlan, store: ObjectStore) -> dict[str, Any]:
-    """What plan.lock.json holds of the corpus that samples come from; None where there is none.
+    """What plan.lock.json holds of the corpus that samples come from, and of that of examples.
 
-    By content, so that a copy of the corpus under another root fits.
+    By content, so that a copy of the corpus under another root fits. None: no corpus.
 
     Raises:
         ValueError: If the plan names a corpus that was not ingested.
     """
-    name = _corpus_name(plan)
-    return {"corpus": None if name is None else _pinned(store, name)}
+    name, writer = _corpus_name(plan), plan.writer
+    pinned = {"corpus": None if name is None else _pinned(store, name)}
+    if isinstance(writer, LanguageModelConfig) and writer.examples is not None:
+        pinned["examples"] = _pinned(store, writer.examples.corpus)
+    return pinned
+
+
+def engines_of(plan: DatasetPlan, store: ObjectStore) -> dict[str, EngineConfig]:
+    """Every engine the plan names, by its place in it, with the example reports it refers to.
+
+    Raises:
+        ValueError: If there is no such corpus, or it has too few reports to show.
+    """
+    return plan.engines() | {"writer": read_examples(plan.writer, store)}
 
 
 def is_restricted(corpora: Mapping[str, Any]) -> bool:

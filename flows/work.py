@@ -8,7 +8,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.plan_files import parse_plan
-from flows.plan_sources import drawing_of, is_restricted, pinned_corpora, require_drawable
+from flows.plan_sources import (
+    drawing_of,
+    engines_of,
+    is_restricted,
+    pinned_corpora,
+    require_drawable,
+)
 from flows.plans import DatasetPlan, ExecutionPlan, Name
 from models.chat.hosts import require_may_send
 from models.writers.configs import CorpusReportsConfig
@@ -70,7 +76,8 @@ class Work:
 
     def write_station(self) -> WriteStationConfig:
         """The writer, with the tagger and rules that judge what it writes."""
-        return WriteStationConfig(self.plan.writer, self.plan.tagger, self.plan.report_rules)
+        writer = engines_of(self.plan, self.dataset.store)["writer"]
+        return WriteStationConfig(writer, self.plan.tagger, self.plan.report_rules)
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
@@ -111,7 +118,7 @@ class Work:
             require_may_send(self.plan.engines().values())
         if isinstance(self.plan.writer, CorpusReportsConfig):
             self._require_corpora()
-        for place, engine in self.plan.engines().items():
+        for place, engine in engines_of(self.plan, self.dataset.store).items():
             if (found := engine.revision()) != self.revisions[place]:
                 raise PlanMismatch(
                     f"dataset {self.plan.name!r} is locked to {place} {engine.kind} of revision "
@@ -171,7 +178,7 @@ def plan_content(plan: DatasetPlan, root: str) -> dict[str, Any]:
     if is_restricted(corpora):
         require_may_send(plan.engines().values())
     entities = require_drawable(plan, store)
-    revisions = {place: engine.revision() for place, engine in plan.engines().items()}
+    revisions = {place: engine.revision() for place, engine in engines_of(plan, store).items()}
     return {"plan": plan.content(), "revisions": revisions | entities, **corpora}
 
 

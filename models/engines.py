@@ -47,11 +47,18 @@ class WriteRequest:
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """A writer's answer: the report, the prompt that led to it, engine seconds for this request."""
+    """A writer's answer.
+
+    Attributes:
+        prompt: What led to the report; never text of another report.
+        engine_seconds: Engine time spent on this request.
+        prompt_sha256: Of the prompt's template and few-shot examples; empty: of the prompt itself.
+    """
 
     report: Report
     prompt: str
     engine_seconds: float
+    prompt_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,9 +140,14 @@ def outcome_of(verdict: Verdict) -> Outcome:
 
 
 def provenance(
-    attempt: Attempt, sample: Sample, seeds: Seeds, result: Tried[OutcomeT], prompt: str
+    attempt: Attempt,
+    sample: Sample,
+    seeds: Seeds,
+    result: Tried[OutcomeT],
+    prompt: str,
+    prompt_sha256: str = "",
 ) -> Provenance:
-    """How the last try of a sample was made."""
+    """How the last try of a sample was made; without a hash of its own, that of the prompt."""
     return Provenance(
         engine=attempt.engine,
         engine_revision=attempt.engine_revision,
@@ -150,7 +155,7 @@ def provenance(
         seed=seeds(sample.sample_id, result.num_tries),
         tries=result.num_tries,
         prompt=prompt,
-        prompt_sha256=sha256(prompt.encode()).hexdigest(),
+        prompt_sha256=prompt_sha256 or sha256(prompt.encode()).hexdigest(),
         flow_run_id=attempt.flow_run_id,
         task_run_id=attempt.task_run_id,
         code_version=attempt.code_version,

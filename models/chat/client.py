@@ -26,6 +26,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 _CONNECT_SECONDS = 30.0
 _KEEP_SECONDS = 3.0
 _SHOWN_CHARACTERS = 300  # of a server's own message
+_QUOTED_CHARACTERS = 40  # of a line of the request: as many show that a message quotes it
 
 
 class RequestRefused(EngineFailed):
@@ -122,7 +123,8 @@ class ChatClient:
     def _failure(self, status: int, body: str, messages: Messages) -> EngineFailed:
         said = _server_message(body)
         # Failures are logged, and what was asked may derive from a restricted corpus.
-        quoted = ("data:image", *(line for line in messages.user.splitlines() if line))
+        lines = f"{messages.system}\n{messages.user}".splitlines()
+        quoted = ("data:image", *(line[:_QUOTED_CHARACTERS] for line in lines if line))
         if any(words in said for words in quoted):
             said = "its message quotes the request, and is left out"
         message = f"{self._address} answered {status}: {said[:_SHOWN_CHARACTERS]}"

@@ -37,6 +37,7 @@ class WriteOutcome:
     verdict: Verdict
     prompt: str
     engine_seconds: float
+    prompt_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class WriteStation:
             verdict=verdict,
             prompt=written.prompt,
             engine_seconds=written.engine_seconds,
+            prompt_sha256=written.prompt_sha256,
         )
 
     def close(self) -> None:
@@ -152,7 +154,14 @@ def write_samples(
             report=result.outcome.report,
             entities_found=result.outcome.entities_found,
             scores=result.outcome.verdict.scores,
-            provenance=provenance(attempt, sample, seeds, result, result.outcome.prompt),
+            provenance=provenance(
+                attempt,
+                sample,
+                seeds,
+                result,
+                result.outcome.prompt,
+                result.outcome.prompt_sha256,
+            ),
         )
         for sample, result in zip(samples, tried, strict=True)
     ]

@@ -5,7 +5,7 @@ from models.chat.messages import Messages
 from models.chat.weights import Weights, find_weights
 from models.engines import WriteRequest
 from models.writers.language_model.configs import LanguageModelConfig, VllmConfig
-from models.writers.language_model.prompting import load_prompts
+from models.writers.language_model.examples import prompts_of
 from storage.records import Entity, EntityKind, EntityStatus, Severity, View
 
 WRITING = Purpose(
@@ -50,7 +50,7 @@ def writer_weights(config: VllmConfig) -> Weights:
 
 def longest_chats(config: LanguageModelConfig) -> list[tuple[Messages, int]]:
     """Each kind of chat at its longest, with the tokens that may have to fit beside it."""
-    prompts = load_prompts(config.prompt)
+    prompts = prompts_of(config)
     both = config.max_findings_tokens + config.max_impression_tokens
     if config.passes == "structured":
         return [(prompts.ask_report(_LONGEST_REQUEST), both)]

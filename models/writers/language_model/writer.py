@@ -3,7 +3,7 @@
 A synchronous `write` drives an event loop in which a whole batch is in flight. A section that came
 back empty or cut at its limit is an empty section, which the report gate rejects as missing: the
 sample is tried again with another seed.
-Read in this order: prompts/v1.yaml, prompting, parsing, client, this.
+Read in this order: prompts/v1.yaml, prompting, examples, parsing, client, this.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from models.chat.messages import Messages
 from models.chat.served import ServedModel, served_model
 from models.engines import EngineInfo, WriteRequest, WrittenReport
 from models.writers.language_model.configs import EndpointConfig, LanguageModelConfig
+from models.writers.language_model.examples import prompts_hash, prompts_of
 from models.writers.language_model.fit import WRITING, longest_chats
 from models.writers.language_model.parsing import (
     REPORT_SCHEMA,
@@ -25,7 +26,6 @@ from models.writers.language_model.parsing import (
     impression_of,
     report_of,
 )
-from models.writers.language_model.prompting import load_prompts
 from storage.records import Report
 
 
@@ -59,7 +59,8 @@ class LanguageModelWriter:
         self.info = EngineInfo(config.kind, revision, deterministic=False)
         self.max_batch_size = max_batch_size
         self._config = config
-        self._prompts = load_prompts(config.prompt)
+        self._prompts = prompts_of(config)
+        self._prompts_hash = prompts_hash(config)
         self._silence_seconds = silence_seconds
         self._loop = asyncio.Runner()
         self._client = self._loop.run(connect(served))
@@ -97,7 +98,8 @@ class LanguageModelWriter:
         else:
             messages = self._prompts.ask_findings(request)
             report = await self._in_two_passes(messages, request.seed)
-        return WrittenReport(report, messages.user, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return WrittenReport(report, messages.user, seconds, self._prompts_hash)
 
     async def _in_two_passes(self, messages: Messages, seed: int) -> Report:
         """FINDINGS, then the IMPRESSION of them; none is asked for of FINDINGS that are missing."""
