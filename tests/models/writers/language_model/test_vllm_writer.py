@@ -127,7 +127,7 @@ def test_real_server_writes_reports_is_killed_and_started_again() -> None:
 
 def _kill_server(writer: VllmWriter) -> None:
     """As the kernel does when memory runs out."""
-    guard = writer._server._guard
+    guard = writer._model._server._guard
     assert guard is not None
     (server,) = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
     os.kill(int(server), signal.SIGKILL)
