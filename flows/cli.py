@@ -78,6 +78,13 @@ def ingest(
         typer.Option(help="Of a folder's CSV: ROLE=NAME, as image=path or labels=finding."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of a folder's images and texts.")] = None,
+    tagger: Annotated[
+        str,
+        typer.Option(
+            help="Finds the entities of the reports: a kind, or its settings as a plan has them: "
+            "'{kind: huggingface, model: FOLDER}'."
+        ),
+    ] = "lexicon",
     as_json: AsJson = False,
 ) -> None:
     """Bring real reports or images in, with the entities of the reports."""
@@ -88,12 +95,16 @@ def ingest(
     reader = corpus_reader(kind, source, columns=columns, licence=licence)
     reader.source_hash()  # a source that is not what it should be ends here, without a server
 
-    from flows.ingest import ingest_corpus, report_text
+    from flows.ingest import corpus_figures, ingest_corpus, parse_tagger, report_text
     from flows.progress import spinner
 
+    engine = parse_tagger(tagger)
+    engine.revision()  # so does a tagger whose model is missing
     with spinner(f"ingest {name}"):
-        report = ingest_corpus(kind, str(source), name, root, restricted, columns, licence)
-    _show(asdict(report), report_text(name, report), as_json)
+        report = ingest_corpus(kind, str(source), name, root, restricted, columns, licence, engine)
+    figures = corpus_figures(root, name)
+    found = asdict(report) | {"entities": figures and figures.as_dict()}
+    _show(found, report_text(name, report, figures), as_json)
 
 
 @app.command()

@@ -1,33 +1,23 @@
 """Real data brought in: one Lance dataset per corpus, with its licence, splits and entity table.
 
-`storage/ingestion.py` writes them.
+`storage/ingestion.py` writes them, `storage/entity_tables.py` what they speak of.
 """
 
-import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import lance
 import numpy as np
-import pyarrow as pa
 
-from storage.corpus_info import METADATA_KEY, CorpusInfo, parse_info
+from storage.corpus_info import CorpusInfo, parse_info
 from storage.errors import DamagedObject
 from storage.layout import corpus_table
 from storage.objects import ObjectStore
 from storage.readers.rows import Box, CorpusImage, CorpusReport
 from storage.records import EntityKind, Split
-from storage.tables import lance_errors, open_lance, table_exists
+from storage.tables import open_lance, table_exists
 
 READ_ROWS = 64  # images held at once while a corpus is read
-
-_ENTITY_SCHEMA = pa.schema(
-    [
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),
-    ]
-)
 
 
 class EntityCount(NamedTuple):
@@ -143,57 +133,6 @@ def read_corpus(store: ObjectStore, name: str, version: int | None = None) -> Co
         ValueError: If there is none of this name.
     """
     return Corpus(store, name, version)
-
-
-def write_entity_table(
-    store: ObjectStore,
-    name: str,
-    rows: Iterable[tuple[str, EntityKind, int]],
-    *,
-    tagger_revision: str,
-    split: Split | None = None,
-) -> int:
-    """Store what a tagger found in a corpus; the same rows again change nothing.
-
-    Args:
-        store: The root.
-        name: Of the corpus, which must exist.
-        rows: (text, kind, count); entities with equal text and kind are added up.
-        tagger_revision: Of the engine that found them.
-        split: The split whose reports were read; None for all.
-
-    Returns:
-        The version of the table, for a plan to pin.
-
-    Raises:
-        ValueError: If there is no such corpus or not one entity.
-    """
-    read_corpus(store, name)
-    counts: dict[tuple[str, EntityKind], int] = {}
-    for text, kind, count in rows:
-        counts[text, kind] = counts.get((text, kind), 0) + count
-    if not counts:
-        raise ValueError(f"corpus {name!r}: expected at least one entity for its table, got none")
-    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], *entry[0]))
-    considered = {"tagger_revision": tagger_revision, "split": split and split.value}
-    table = pa.table(
-        [
-            [text for (text, _), _ in ordered],
-            [kind.value for (_, kind), _ in ordered],
-            [count for _, count in ordered],
-        ],
-        schema=_ENTITY_SCHEMA.with_metadata({METADATA_KEY: json.dumps(considered)}),
-    )
-    key = entity_table_key(name)
-    found = open_table(store, key)
-    if found is not None and found.to_table().equals(table, check_metadata=True):
-        return int(found.version)
-    mode = "create" if found is None else "overwrite"
-    with lance_errors(store.uri(key)):
-        written = lance.write_dataset(
-            table, store.uri(key), mode=mode, storage_options=store.storage_options
-        )
-    return int(written.version)
 
 
 def entity_table_key(name: str) -> str:

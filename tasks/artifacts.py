@@ -5,9 +5,11 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from models.sampling.entity_table import RARE_MENTIONS
 from storage.records import NOT_FOR_CLINICAL_USE
 from storage.releases import Release
 from storage.selection import Selection
+from tasks.tagging import EntityFigures
 
 
 def show_acceptance(dataset: str, selection: Selection) -> None:
@@ -41,6 +43,26 @@ def show_release(root: str, release: Release) -> None:
         ),
         key=f"{artifact_key(release.dataset)}-release",
         description=f"Release {release.number} of {release.dataset}.",
+    )
+
+
+def show_entities(corpus: str, figures: EntityFigures) -> None:
+    """How uneven the entities of a corpus are, by kind: figures alone, no text of its reports."""
+    rows = [
+        {
+            "kind": str(kind),
+            "entities": tail.num_entities,
+            "mentions": tail.num_mentions,
+            "share of mentions of the top tenth": round(tail.share_of_top_tenth, 3),
+            f"share with fewer than {RARE_MENTIONS} mentions": round(tail.share_rare, 3),
+            "Gini": round(tail.gini, 3),
+        }
+        for kind, tail in [("all", figures.overall), *figures.by_kind.items()]
+    ]
+    create_table_artifact(
+        table=rows,
+        key=f"{artifact_key(corpus)}-entities",
+        description=f"Entities of {corpus}'s training reports, found by {figures.tagger}.",
     )
 
 

@@ -5,9 +5,11 @@ dropped is reported, never silent.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,10 +17,15 @@ from models.sampling.claims import head_of, place_named_in
 from models.sampling.entity_table import EntityTable
 from models.vocabulary.concepts import Vocabulary
 from models.vocabulary.modifiers import load_modifiers
-from models.vocabulary.words import normalise, plural
+from models.vocabulary.revisions import files_hash, joined_hash
+from models.vocabulary.words import american, normalise, plural
 from storage.records import EntityKind
 
 _LETTER = re.compile(r"[^\W\d_]")
+
+TextT = TypeVar("TextT", bound=str)
+_Row = tuple[str, EntityKind, int]
+_Meaning = tuple[bool, str]  # clinical or anatomy, and a key
 
 
 class DropReason(StrEnum):
@@ -84,25 +91,35 @@ def curate(table: EntityTable, vocabulary: Vocabulary) -> Curation:
 def merge_duplicates(
     table: EntityTable, vocabulary: Vocabulary
 ) -> tuple[EntityTable, tuple[MergedEntity, ...]]:
-    """One entity per meaning: case, spaces, hyphens, plurals and known synonyms do not matter.
+    """One entity per meaning: case, spaces, hyphens, spelling, plurals and known synonyms merge.
 
-    Counts are added up; the kind is the vocabulary's where it knows the term, else the most
-    frequent one of the same polarity; so is the text. Weights become 1.
+    Counts are added up. Text and kind are the vocabulary's where it knows the term, else the most
+    frequent ones, the same for what is stated and what is denied: a report that denies what another
+    states speaks of one thing. Weights become 1.
 
     Returns:
         The table, and what each entity of more than one string stands for.
     """
-    groups: dict[tuple[str, str], list[tuple[str, EntityKind, int]]] = defaultdict(list)
+    groups: dict[_Meaning, list[_Row]] = defaultdict(list)
     for text, kind, count in table.rows():
-        groups[_merge_key(text, kind, vocabulary)].append((text, kind, count))
+        groups[_meaning(text, kind, vocabulary)].append((text, kind, count))
     rows, merged = [], []
-    for (meaning, polarity), members in groups.items():
-        members.sort(key=lambda member: (-member[2], member[0]))
-        text, kind = _canonical(meaning, polarity, members, vocabulary)
-        rows.append((text, kind, sum(count for _, _, count in members)))
-        if len(members) > 1:
-            merged.append(MergedEntity(text, kind, tuple(member[0] for member in members)))
+    for meaning, members in groups.items():
+        text, stated = _canonical(meaning, members, vocabulary)
+        for kind in (stated, stated.negated) if stated.is_clinical else (stated,):
+            same = [member for member in members if member[1].is_negated is kind.is_negated]
+            same.sort(key=lambda member: (-member[2], member[0]))
+            if same:
+                rows.append((text, kind, sum(count for _, _, count in same)))
+            if len(same) > 1:
+                strings = dict.fromkeys(member[0] for member in same)
+                merged.append(MergedEntity(text, kind, tuple(strings)))
     return EntityTable.from_counts(rows), tuple(sorted(merged, key=lambda m: (m.text, m.kind)))
+
+
+def merging_revision(vocabulary: Vocabulary) -> str:
+    """What decides which strings merge: vocabulary and rules, 64 hex digits."""
+    return joined_hash(vocabulary.revision, files_hash("models.sampling", "curation.py"))
 
 
 def drop_reason(text: str, kind: EntityKind, vocabulary: Vocabulary) -> DropReason | None:
@@ -131,25 +148,33 @@ def singular(text: str) -> str:
     return text
 
 
-def _merge_key(text: str, kind: EntityKind, vocabulary: Vocabulary) -> tuple[str, str]:
-    """(meaning, polarity): equal for terms that say the same."""
-    polarity = "anatomy" if kind is EntityKind.ANATOMY else "no" if kind.is_negated else "yes"
+def _meaning(text: str, kind: EntityKind, vocabulary: Vocabulary) -> _Meaning:
+    """Equal for strings that speak of the same; spaces are left out ("air space", "airspace")."""
     concept = vocabulary.known(text, kind)
-    return (singular(normalise(text)) if concept is None else f"\0{concept.text}"), polarity
+    if concept is not None:
+        return kind.is_clinical, f"\0{concept.text}"
+    return kind.is_clinical, singular(american(normalise(text))).replace(" ", "")
 
 
 def _canonical(
-    meaning: str,
-    polarity: str,
-    members: list[tuple[str, EntityKind, int]],
-    vocabulary: Vocabulary,
+    meaning: _Meaning, members: Sequence[_Row], vocabulary: Vocabulary
 ) -> tuple[str, EntityKind]:
-    """Text and kind of a merged entity; `members` with the most frequent first."""
-    text, kind, _ = members[0]
-    if not meaning.startswith("\0"):
-        return normalise(text), kind
-    concept = vocabulary.concepts[meaning[1:]]
-    return concept.text, concept.kind.negated if polarity == "no" else concept.kind
+    """Text and kind, negation taken off, of a merged entity."""
+    _, key = meaning
+    if key.startswith("\0"):
+        concept = vocabulary.concepts[key[1:]]
+        return concept.text, concept.kind
+    texts: Counter[str] = Counter()
+    kinds: Counter[EntityKind] = Counter()
+    for text, kind, count in members:
+        texts[normalise(text)] += count
+        kinds[kind.stated] += count
+    return _most_frequent(texts), _most_frequent(kinds)
+
+
+def _most_frequent(counts: "Counter[TextT]") -> TextT:
+    """Ties go to the first in the alphabet."""
+    return min(counts, key=lambda entry: (-counts[entry], entry))
 
 
 def _is_misplaced(text: str, vocabulary: Vocabulary) -> bool:

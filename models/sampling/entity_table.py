@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.vocabulary.concepts import Concept, Vocabulary
 from storage.records import Entity, EntityKind
 
+RARE_MENTIONS = 10
 KINDS = tuple(EntityKind)  # `EntityTable.kinds` holds indices into this
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 _NEGATED_CODES = [code for code, kind in enumerate(KINDS) if kind.is_negated]
@@ -28,6 +29,7 @@ class LongTail:
         num_entities: Distinct (text, kind).
         num_mentions: Sum of all counts.
         share_once: Share of entities mentioned once.
+        share_rare: Share of entities with fewer than `RARE_MENTIONS`.
         share_of_top_tenth: Share of mentions that the most frequent tenth of entities makes up.
         gini: 0 when all are equally frequent, towards 1 when one makes up everything.
     """
@@ -35,6 +37,7 @@ class LongTail:
     num_entities: int
     num_mentions: int
     share_once: float
+    share_rare: float
     share_of_top_tenth: float
     gini: float
 
@@ -162,9 +165,19 @@ class EntityTable:
             num_entities=len(self),
             num_mentions=int(falling.sum()),
             share_once=float(np.mean(falling == 1)),
+            share_rare=float(np.mean(falling < RARE_MENTIONS)),
             share_of_top_tenth=float(top.sum() / falling.sum()),
             gini=gini(self.counts),
         )
+
+
+def long_tails(table: EntityTable) -> dict[EntityKind, LongTail]:
+    """How uneven a table is within each kind that it has."""
+    return {
+        kind: table.select(np.equal(table.kinds, code)).long_tail()
+        for code, kind in enumerate(KINDS)
+        if code in table.kinds
+    }
 
 
 def vocabulary_table(

@@ -18,7 +18,7 @@ import yaml
 from models.vocabulary.anatomy import Place, Side, expand_groups, read_places
 from models.vocabulary.findings import Finding
 from models.vocabulary.revisions import files_hash
-from models.vocabulary.words import normalise, plural
+from models.vocabulary.words import american, normalise, plural
 from storage.records import EntityKind
 
 _FILES = ("anatomy.yaml", "denials.yaml", "anatomy.py", "concepts.py", "words.py")
@@ -99,10 +99,10 @@ class Vocabulary:
     def known(self, text: str, kind: EntityKind) -> Concept | None:
         """The concept that a whole tagged term is, if of the same sort: clinical or anatomy.
 
-        A denied term may be a statement of normality ("normal heart size"), which is the concept
-        whose absence it states.
+        British spelling is understood. A denied term may be a statement of normality ("normal
+        heart size"), which is the concept whose absence it states.
         """
-        concept = self.lookup(text)
+        concept = self.lookup(text) or self.lookup(american(normalise(text)))
         if concept is None and kind.is_negated:
             denied = self.denials.get(normalise(text))
             concept = None if denied is None else self.concepts[denied]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import lance
@@ -9,8 +10,11 @@ import pytest
 
 from flows.cli import _run, app
 from flows.ingest import ingest_corpus
+from models.taggers.lexicon import LexiconTagger
 from storage.corpora import read_corpus
 from storage.objects import LocalStore
+from storage.records import Entity, EntityKind
+from tests.models.taggers.tiny_classifier import save_classifier
 from tests.storage.readers.made_files import grey, make_mimic, write_csv
 
 
@@ -50,6 +54,102 @@ def test_ingest_mimic_is_restricted_and_its_text_stays_out_of_the_log(
     assert corpus.info.restricted
     assert "effusion" in " ".join(row.text for row in corpus.entity_counts())
     assert not re.search(r"effusion|cough|50000002", caplog.text)
+
+
+def _reports(folder: Path, *texts: str | None) -> list[str]:
+    """The words of a command that ingests one report a patient, findings alone."""
+    lines: list[dict[str, object]] = [
+        {"image": f"{number}.png", "patient_id": f"p{number}", "findings": text}
+        for number, text in enumerate(texts)
+    ]
+    write_csv(folder / "list.csv", lines)
+    for number in range(len(texts)):
+        (folder / f"{number}.png").write_bytes(grey())
+    root = str(folder.parent / "root")
+    return ["ingest", "folder", str(folder), "--name", "mine", "--root", root]
+
+
+def test_ingest_shows_how_uneven_the_entities_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["There is a pleural effusion. No pneumothorax."] * 30 + ["Pulmonary edema."] * 6
+    words = _reports(tmp_path / "source", *texts)
+    assert _call(*words, "--json") == 0
+    figures = json.loads(capsys.readouterr().out)["entities"]
+    assert figures["tagger"] == "lexicon"
+    assert figures["overall"]["num_entities"] == 3
+    assert figures["by_kind"].keys() == {"abnormality", "non-abnormality"}
+    assert figures["by_kind"]["abnormality"]["share_rare"] == 0.5
+    assert _call(*words) == 0
+    assert "non-abnormality  1 entities" in capsys.readouterr().out
+
+
+def test_ingest_absent_section_is_no_word_and_no_entity_keeps_the_corpus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def tag(_tagger: LexiconTagger, texts: list[str]) -> list[tuple[Entity, ...]]:
+        read.extend(texts)
+        return [() for _ in texts]
+
+    monkeypatch.setattr(LexiconTagger, "tag", tag)
+    words = _reports(tmp_path / "source", *["Nothing that is known"] * 20)
+    assert _call(*words) == 0
+    assert set(read) == {"Nothing that is known."}
+    said = capsys.readouterr().out
+    assert "mine: 20 rows" in said
+    assert "no entity table: no training report that speaks of an entity" in said
+    corpus = read_corpus(LocalStore(str(tmp_path / "root")), "mine")
+    assert corpus.num_rows == 20
+    with pytest.raises(ValueError, match="no entity table"):
+        corpus.entity_counts()
+
+
+def test_ingest_by_a_token_classifier_merges_its_strings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_classifier("bert", tmp_path / "ner")
+    texts = ["There is thymic cyst in the left lung base."] * 12 + [
+        "The heart shows pneumonia."
+    ] * 9
+    words = [*_reports(tmp_path / "source", *texts), "--tagger"]
+    assert _call(*words, f"{{kind: huggingface, model: {model}}}", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["entities"]["tagger"] == "huggingface"
+    store = LocalStore(str(tmp_path / "root"))
+    found = {row.text: row.kind for row in read_corpus(store, "mine").entity_counts()}
+    assert found == {
+        "thymic cyst": EntityKind.ABNORMALITY,
+        "left lung base": EntityKind.ANATOMY,
+        "heart": EntityKind.ANATOMY,
+        "pneumonia": EntityKind.DISEASE,
+    }
+    shutil.rmtree(model)  # a missing model ends the command before anything is read
+    assert _call(*words, f"{{kind: huggingface, model: {model}}}") == 1
+    assert _one_line(capsys).startswith("cxr-factory: model must be a folder with a config.json")
+
+
+@pytest.mark.parametrize(
+    ("tagger", "line"),
+    [
+        ("absent", r"--tagger: .*kind must be one of huggingface, lexicon; got 'absent'"),
+        ("{kind: lexicon, model: x}", r"--tagger: .*model"),
+        ("{kind: [", r"--tagger: not YAML"),
+        ("{kind: huggingface, model: clinic/absent}", r"'clinic/absent' is neither a folder nor"),
+    ],
+)
+def test_ingest_bad_tagger_is_one_line(
+    tmp_path: Path, tagger: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _reports(tmp_path / "source", "Pneumonia.")
+    assert _call(*words, "--tagger", tagger) == 1
+    assert re.search(line, _one_line(capsys))
+    assert not (tmp_path / "root").exists()
+
+
+def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    return line
 
 
 def _cut_archive(folder: Path) -> list[str]:

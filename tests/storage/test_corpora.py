@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpora import Corpus, EntityCount, read_corpus, write_entity_table
+from storage.corpora import Corpus, read_corpus
 from storage.ingestion import corpus_reader, ingest
 from storage.objects import LocalStore
-from storage.records import EntityKind, Split
+from storage.records import Split
 from tests.storage.readers.made_files import make_mimic
 
 LINE = "{image}.png,Mass,{image},{patient},50,M,PA"
@@ -18,11 +18,6 @@ PNG = bytes.fromhex(  # one grey pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
 )
-ROWS = [
-    ("edema", EntityKind.ABNORMALITY, 2),
-    ("edema", EntityKind.NON_ABNORMALITY, 7),
-    ("edema", EntityKind.ABNORMALITY, 1),
-]
 
 
 @pytest.fixture
@@ -95,36 +90,6 @@ def test_has_reports_looks_at_the_split(pairs: Corpus, corpus: Corpus) -> None:
 def test_read_corpus_unknown_name_raises(store: LocalStore) -> None:
     with pytest.raises(ValueError, match="expected a corpus 'absent'"):
         read_corpus(store, "absent")
-
-
-def test_entity_table_is_added_up_and_sorted(store: LocalStore, corpus: Corpus) -> None:
-    write_entity_table(store, "pictures", ROWS, tagger_revision="r1")
-    assert corpus.entity_counts() == [
-        EntityCount("edema", EntityKind.NON_ABNORMALITY, 7),
-        EntityCount("edema", EntityKind.ABNORMALITY, 3),
-    ]
-
-
-def test_entity_table_same_rows_keep_the_version_others_make_one(
-    store: LocalStore, corpus: Corpus
-) -> None:
-    first = write_entity_table(store, "pictures", ROWS, tagger_revision="r1")
-    assert write_entity_table(store, "pictures", ROWS[::-1], tagger_revision="r1") == first
-    second = write_entity_table(store, "pictures", ROWS[:1], tagger_revision="r2")
-    assert second > first
-    assert [row.num_mentions for row in corpus.entity_counts()] == [2]
-    assert [row.num_mentions for row in corpus.entity_counts(first)] == [7, 3]
-
-
-def test_entity_table_absent_empty_or_without_corpus_raises(
-    store: LocalStore, corpus: Corpus
-) -> None:
-    with pytest.raises(ValueError, match="no entity table"):
-        corpus.entity_counts()
-    with pytest.raises(ValueError, match="at least one entity"):
-        write_entity_table(store, "pictures", [], tagger_revision="r1")
-    with pytest.raises(ValueError, match="found none"):
-        write_entity_table(store, "absent", ROWS, tagger_revision="r1")
 
 
 @pytest.mark.data

@@ -46,6 +46,30 @@ def test_merge_duplicates_kind_becomes_that_of_the_vocabulary() -> None:
     ]
 
 
+def test_merge_duplicates_foreign_strings_by_spelling_and_across_polarity() -> None:
+    table = EntityTable.from_counts(
+        [
+            ("thymic tumour", EntityKind.DISEASE, 6),
+            ("thymic tumors", ABNORMAL, 2),
+            ("Thymic Tumors", EntityKind.NON_DISEASE, 3),
+            ("pulmonary oedema", ABNORMAL, 2),  # the vocabulary's, in another spelling
+            ("mid-clavicle", EntityKind.ANATOMY, 2),
+            ("midclavicle", EntityKind.ANATOMY, 1),
+        ]
+    )
+    unique, merged = merge_duplicates(table, VOCABULARY)
+    assert {(text, kind): count for text, kind, count in unique.rows()} == {
+        ("thymic tumour", EntityKind.DISEASE): 8,
+        ("thymic tumour", EntityKind.NON_DISEASE): 3,
+        ("pulmonary edema", ABNORMAL): 2,
+        ("mid clavicle", EntityKind.ANATOMY): 3,
+    }
+    assert {entity.merged for entity in merged} == {
+        ("thymic tumour", "thymic tumors"),
+        ("mid-clavicle", "midclavicle"),
+    }
+
+
 def test_merge_duplicates_statement_of_normality_is_the_denied_concept() -> None:
     table = EntityTable.from_counts([("Normal heart size", DENIED, 2)])
     unique, _ = merge_duplicates(table, VOCABULARY)

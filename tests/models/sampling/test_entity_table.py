@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.sampling.entity_table import EntityTable, gini, vocabulary_table
+from models.sampling.entity_table import EntityTable, gini, long_tails, vocabulary_table
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.findings import Finding
 from storage.records import Entity, EntityKind, EntityStatus
@@ -84,8 +84,19 @@ def test_long_tail_figures_of_a_known_table() -> None:
     tail = EntityTable.from_counts([*rows, ("edema", EntityKind.ABNORMALITY, 91)]).long_tail()
     assert (tail.num_entities, tail.num_mentions) == (10, 100)
     assert tail.share_once == pytest.approx(0.9)
+    assert tail.share_rare == pytest.approx(0.9)
     assert tail.share_of_top_tenth == pytest.approx(0.91)
     assert tail.gini == pytest.approx(0.81)
+
+
+def test_long_tails_are_of_each_kind_that_a_table_has() -> None:
+    rows = [("edema", EntityKind.ABNORMALITY, 9), ("nodule", EntityKind.ABNORMALITY, 10)]
+    tails = long_tails(EntityTable.from_counts([*rows, ("heart", EntityKind.ANATOMY, 4)]))
+    assert {kind: tail.num_mentions for kind, tail in tails.items()} == {
+        EntityKind.ABNORMALITY: 19,
+        EntityKind.ANATOMY: 4,
+    }
+    assert tails[EntityKind.ABNORMALITY].share_rare == pytest.approx(0.5)
 
 
 def test_gini_equal_values_is_zero_and_grows_with_inequality() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from models.vocabulary.words import normalise, plural
+from models.vocabulary.words import american, normalise, plural
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_normalise_spelling_variants_become_one(text: str, expected: str) -> Non
 )
 def test_plural_of_term_follows_english(term: str, expected: str | None) -> None:
     assert plural(term) == expected
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("pulmonary oedema", "pulmonary edema"),
+        ("haemothorax", "hemothorax"),
+        ("localised tumours", "localized tumors"),
+        ("paralysed hemidiaphragm", "paralyzed hemidiaphragm"),
+        ("pleural effusion", "pleural effusion"),
+    ],
+)
+def test_american_spelling_of_british_terms(term: str, expected: str) -> None:
+    assert american(term) == expected
