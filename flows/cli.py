@@ -217,17 +217,32 @@ def evaluate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
 
 
 @app.command()
-def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
-    """Check this machine, the installed versions and the store under a root."""
-    from flows.doctor import examine
+def audit(
+    corpus: Annotated[str, typer.Argument(help="An ingested corpus of images.")],
+    root: Root = DEFAULT_ROOT,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", help="A dataset plan, whose image gates look; else the technical."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a real corpus's images to the gates that made ones must pass."""
+    from flows.audit import audit_corpus, audit_text
+    from flows.plan_files import load_plan
+    from flows.plans import DatasetPlan, ImageRules
+    from flows.progress import spinner
+    from storage.corpora import read_corpus
+    from storage.objects import open_store
 
-    checks = examine(root)
-    lines = [
-        f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found}" for check in checks
-    ]
-    _show({"checks": [asdict(check) for check in checks]}, "\n".join(lines), as_json)
-    if not all(check.passed for check in checks):
-        raise typer.Exit(1)
+    rules = load_plan(plan_file, DatasetPlan).image_rules if plan_file else ImageRules()
+    read_corpus(open_store(root), corpus)  # no corpus, no bank: said before a server is started
+    for gate in rules.gates:
+        gate.revision()
+    with spinner(f"audit {corpus}"):
+        summary = audit_corpus(corpus, rules.gates, root)
+    _show(summary, audit_text(summary), as_json)
+
+
 @app.command()
 def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Calibrate an image gate on real images; measure it on other patients."""
@@ -242,6 +257,18 @@ def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = 
     _show(metrics, calibration_text(metrics), as_json)
 
 
+@app.command()
+def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Check this machine, the installed versions and the store under a root."""
+    from flows.doctor import examine
+
+    checks = examine(root)
+    lines = [
+        f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found}" for check in checks
+    ]
+    _show({"checks": [asdict(check) for check in checks]}, "\n".join(lines), as_json)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
 
 
 def _report_dataset(root: str, name: str, as_json: bool) -> None:

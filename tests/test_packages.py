@@ -21,7 +21,10 @@ def test_install_is_of_this_project() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["flows.generate", "flows.ingest", "flows.pretrain", "flows.evaluation", "flows.demo"],
+    [
+        *("flows.generate", "flows.ingest", "flows.pretrain", "flows.evaluation", "flows.demo"),
+        *("flows.audit", "flows.calibrate"),
+    ],
 )
 def test_flow_import_loads_no_heavy_library(module: str) -> None:
     """A scheduler host without a GPU imports every flow in little more than Prefect's own time."""

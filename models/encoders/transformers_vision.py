@@ -44,10 +44,14 @@ def _load(config: TransformersConfig) -> tuple[Any, Any, bool]:
     folder = config.folder()
     try:
         processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, local_files_only=True
+            folder, local_files_only=True, trust_remote_code=False
         )
         model, report = AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except Exception as error:
         raise EngineUnavailable(

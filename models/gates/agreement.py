@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.encoders.seam import ImageTextEncoder, Matrix
+from models.encoders.shared import open_encoder
 from models.engines import EngineInfo, PaintedImage, PaintRequest
 from models.gates.configs import AgreementConfig
 from models.gates.embedding import judge_embeddings
@@ -19,7 +20,7 @@ class AgreementGate:
 
     def __init__(self, config: AgreementConfig) -> None:
         self._config = config
-        self._encoder: ImageTextEncoder = config.encoder.open()
+        self._encoder: ImageTextEncoder = open_encoder(config.encoder)
         self.info = EngineInfo(config.kind, config.revision(), self._encoder.info.deterministic)
 
     def check(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from models.encoders.seam import ImageEncoder, Matrix
+from models.encoders.shared import open_encoder
 from models.engines import EngineInfo, PaintedImage, PaintRequest
 from models.gates.configs import NearestRealConfig
 from models.gates.embedding import judge_embeddings
@@ -19,7 +20,7 @@ class NearestRealGate:
         self._config = config
         revision = config.revision()  # refuses a table of another encoder
         self._real = RealImages(config.index)
-        self._encoder: ImageEncoder = config.encoder.open()
+        self._encoder: ImageEncoder = open_encoder(config.encoder)
         self.info = EngineInfo(config.kind, revision, self._encoder.info.deterministic)
 
     def check(

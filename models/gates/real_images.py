@@ -196,8 +196,11 @@ def _standardised(x_ND: Matrix, mean: Matrix, scale: Matrix) -> Matrix:
 def _compared(unit_ND: Matrix, all_MD: Matrix) -> list[list[Neighbour]]:
     """The NUM_NEIGHBOURS nearest rows of each query, nearest first."""
     distance_NM: NDArray[np.float32] = 1 - unit_ND @ all_MD.T
-    near_NK = np.argsort(distance_NM, axis=1)[:, :NUM_NEIGHBOURS]
+    near_NK = np.argpartition(distance_NM, NUM_NEIGHBOURS - 1, axis=1)[:, :NUM_NEIGHBOURS]
     return [
-        [Neighbour(int(row), float(of_all[row])) for row in rows]
+        sorted(
+            (Neighbour(int(row), float(of_all[row])) for row in rows),
+            key=lambda one: (one.distance, one.row),
+        )
         for of_all, rows in zip(distance_NM, near_NK, strict=True)
     ]

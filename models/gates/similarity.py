@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.encoders.seam import ImageEncoder, Matrix
+from models.encoders.shared import open_encoder
 from models.engines import EngineInfo, PaintedImage, PaintRequest
 from models.gates.bank import load_bank
 from models.gates.configs import SimilarityConfig
@@ -23,7 +24,7 @@ class SimilarityGate:
     def __init__(self, config: SimilarityConfig) -> None:
         revision = config.revision()  # refuses a bank of another encoder
         self._bank = load_bank(Path(config.bank))
-        self._encoder: ImageEncoder = config.encoder.open()
+        self._encoder: ImageEncoder = open_encoder(config.encoder)
         deterministic = self._encoder.info.deterministic
         self.info = EngineInfo(config.kind, revision, deterministic)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+import torch
 from huggingface_hub import constants
 from numpy.typing import NDArray
 
 from models.encoders.seam import ImageEncoder
+from models.encoders.shared import open_encoder
 from models.engines import EngineConfig, engine_config
 from models.vlp.checkpoint import Checkpoint, TrainingProvenance, save_checkpoint
 from models.vlp.configs import ImageTowerConfig, PretrainingConfig, TextTowerConfig
@@ -46,7 +48,9 @@ def _factory(folder: Path) -> dict[str, object]:
         text_tower=TextTowerConfig(width=16, num_layers=1, num_heads=2, max_tokens=16),
     )
     tokenizer = WordTokenizer.train(["no effusion", "large effusion"] * 2, 100, 1)
-    model = VisionLanguageModel(config, tokenizer)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VisionLanguageModel(config, tokenizer)
     provenance = TrainingProvenance("{}", "d", "d@1", "0")
     folder.mkdir()
     checkpoint = Checkpoint(1, 1, config, tokenizer, provenance, model.state_dict())
@@ -63,9 +67,11 @@ TWO_TOWERS = [_open_clip, _architecture, _factory]
 
 
 def _images(count: int) -> list[NDArray[np.uint8]]:
+    """Of three sizes; dark and noisy, bright and noisy, or flat."""
     random = np.random.default_rng(5)
-    sizes = [(40, 40), (64, 48), (33, 70)]
-    return [random.integers(0, 255, sizes[n % 3]).astype(np.uint8) for n in range(count)]
+    kinds = [((40, 40), 0, 120), ((64, 48), 140, 255), ((33, 70), 90, 100)]
+    made = (kinds[n % 3] for n in range(count))
+    return [random.integers(low, high, size).astype(np.uint8) for size, low, high in made]
 
 
 @pytest.mark.parametrize("made", ALL)
@@ -174,3 +180,13 @@ def test_incomplete_encoder_is_one_line(made: Made, line: str, tmp_path: Path) -
         config.revision()
         config.open()
     assert "\n" not in str(refused.value)
+
+
+def test_same_encoder_is_loaded_once_and_changed_weights_anew(tmp_path: Path) -> None:
+    settings = _transformers(tmp_path / "model")
+    first, second = (open_encoder(engine_config("encoders", settings)) for _ in range(2))
+    assert first is second
+    save_dinov2(tmp_path / "model", seed=1)
+    third = open_encoder(engine_config("encoders", settings))
+    assert third is not first
+    assert not np.allclose(first.embed(_images(1)), third.embed(_images(1)), atol=1e-3)
