@@ -1,4 +1,4 @@
-"""Make a dataset: plan, write, paint, publish, release. Read this file first."""
+"""Make a dataset: plan, write, paint, judge, publish, release. Read this file first."""
 
 from prefect import flow
 
@@ -7,10 +7,12 @@ from flows.shards import (
     UNIT_RUNNER,
     ShardSummary,
     inline_subflows,
+    open_judging,
     open_painting,
     open_writing,
     settle_units,
     stop_if_hopeless,
+    unjudged_units,
     unpainted_units,
     unwritten_units,
 )
@@ -58,7 +60,10 @@ def _generate(work: Work) -> Release:
         plan_samples(work.dataset, work.lineage(), work.drawing())
         for shard in work.wanted_shards():  # reserves only while accepted pairs lack
             stop_if_hopeless(write_report_shard(shard, return_state=True))
-            stop_if_hopeless(paint_image_shard(shard, return_state=True))
+            for again in work.rounds_of(shard):  # one round, and more while the judge says no
+                stop_if_hopeless(paint_image_shard(again, return_state=True))
+                if work.plan.judge:
+                    stop_if_hopeless(judge_image_shard(again, return_state=True))
         return publish_dataset(work.plan.name, work.root)
 
 
@@ -75,13 +80,24 @@ def write_report_shard(shard: ShardRef) -> ShardSummary:
 
 @flow(
     name="paint-image-shard",
-    flow_run_name="paint {shard.dataset} shard {shard.number}",
+    flow_run_name="paint {shard.dataset} shard {shard.number} round {shard.round_number}",
     task_runner=UNIT_RUNNER,
 )
 def paint_image_shard(shard: ShardRef) -> ShardSummary:
     """Paint an image for every kept report, and keep it if the image gates agree (steps 5, 6)."""
     with open_painting(shard) as work:
         return settle_units(work, unpainted_units(shard), shard.execution)
+
+
+@flow(
+    name="judge-image-shard",
+    flow_run_name="judge {shard.dataset} shard {shard.number} round {shard.round_number}",
+    task_runner=UNIT_RUNNER,
+)
+def judge_image_shard(shard: ShardRef) -> ShardSummary:
+    """Ask six questions about every kept image; what is refused is painted again (step 6)."""
+    with open_judging(shard) as work:
+        return settle_units(work, unjudged_units(shard), shard.execution)
 
 
 @flow(name="publish-dataset", flow_run_name="publish {dataset}")

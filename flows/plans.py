@@ -19,6 +19,7 @@ from pydantic import (
 
 from models.engines import EngineConfig, engine_config, engine_form
 from models.gates.report import ReportRules
+from models.judges.questions import JudgeRules
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
 from models.writers.configs import CorpusReportsConfig
@@ -57,6 +58,17 @@ ImageGateConfig = Annotated[
     SerializeAsAny[EngineConfig],
     BeforeValidator(partial(engine_config, "image_gates")),
     WithJsonSchema(engine_form("image_gates")),
+]
+
+
+def _judge(settings: Any) -> EngineConfig | None:
+    return None if settings is None else engine_config("judges", settings)
+
+
+JudgeConfig = Annotated[
+    SerializeAsAny[EngineConfig] | None,
+    BeforeValidator(_judge),
+    WithJsonSchema({"anyOf": [engine_form("judges"), {"type": "null"}]}),
 ]
 
 
@@ -207,6 +219,10 @@ class DatasetPlan(Plan):
     report_rules: ReportRules = Field(default_factory=ReportRules)
     painter: PainterConfig
     image_rules: ImageRules = Field(default_factory=ImageRules)
+    judge: JudgeConfig = Field(
+        None, description="Model that is asked study 1's six questions about every image kept."
+    )
+    judge_rules: JudgeRules = Field(default_factory=JudgeRules)
     execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
 
     @model_validator(mode="after")
@@ -223,11 +239,22 @@ class DatasetPlan(Plan):
             )
         return self
 
+    @model_validator(mode="after")
+    def _rules_have_a_judge(self) -> "DatasetPlan":
+        if self.judge is None and self.judge_rules != JudgeRules():
+            raise ValueError("judge_rules are for a judge; name one as judge, or remove them")
+        return self
+
     def content(self) -> dict[str, Any]:
         """What of the plan affects the samples, as JSON values."""
-        return self.model_dump(mode="json", exclude={"name", "description", "execution"})
+        unused = {"name", "description", "execution"}
+        if self.judge is None:
+            unused |= {"judge", "judge_rules"}
+        return self.model_dump(mode="json", exclude=unused)
 
     def engines(self) -> dict[str, EngineConfig]:
         """Every engine the plan names, by its place in the plan."""
         gates = {f"image_rules.gates.{i}": g for i, g in enumerate(self.image_rules.gates)}
-        return {"writer": self.writer, "tagger": self.tagger, "painter": self.painter} | gates
+        judges = {} if self.judge is None else {"judge": self.judge}
+        writing = {"writer": self.writer, "tagger": self.tagger}
+        return writing | {"painter": self.painter} | gates | judges

@@ -12,10 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from flows.training_plans import PretrainPlan
-from flows.work import SAMPLE_STAGES, Work
+from flows.work import Work
 from models.vlp.training_log import LOG_FILE
 from storage.errors import FactoryError
 from storage.json_files import parse_json
@@ -36,15 +43,19 @@ logger = logging.getLogger(__name__)
 def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
     """One bar a stage, in units, while the block runs."""
     with _bars("units") as progress:
-        bars = {stage: progress.add_task(str(stage), total=None) for stage in SAMPLE_STAGES}
+        waiting = progress.add_task("plan", total=None)
+        bars: dict[Stage, TaskID] = {}
         work: Work | None = None
 
         def refresh() -> None:
             nonlocal work
             work = work or open_work()
-            num_units = len({*work.selection().wanted_units} | _settled(work, SAMPLE_STAGES[0]))
-            for stage, bar in bars.items():
-                progress.update(bar, completed=len(_settled(work, stage)), total=num_units)
+            progress.update(waiting, visible=False)
+            num_units = len({*work.selection().wanted_units} | _settled(work, Stage.WRITE))
+            for stage in work.stages:
+                if stage not in bars:
+                    bars[stage] = progress.add_task(str(stage), total=None)
+                progress.update(bars[stage], completed=len(_settled(work, stage)), total=num_units)
 
         with _every(REFRESH_SECONDS, refresh):
             yield
@@ -111,7 +122,8 @@ def _bars(unit: str) -> Progress:
 
 
 def _settled(work: Work, stage: Stage) -> set[int]:
-    return work.dataset.ledger.settled_units(stage)
+    """Units that have passed the stage, if only in their first round."""
+    return {work.rounds.unit_of(number) for number in work.dataset.ledger.settled_units(stage)}
 
 
 @contextmanager

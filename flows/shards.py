@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.plans import ExecutionPlan
 from flows.work import ShardRef, open_work
+from models.judges.judging import JudgeStationConfig
 from models.painters.painting import PaintStationConfig
 from storage.dataset import open_dataset
 from storage.errors import (
@@ -26,8 +27,9 @@ from storage.errors import (
 )
 from storage.ledger import LedgerRecord
 from storage.records import Stage
+from storage.rounds import unjudged, unpainted, unwritten
 from tasks.settle import UnitWork
-from tasks.shards import ShardSettings, open_paint_shard, open_write_shard
+from tasks.shards import ShardSettings, open_judge_shard, open_paint_shard, open_write_shard
 from tasks.units import settle_unit
 
 # Bounded, since the default is not; threads start as units need them (see units_in_flight).
@@ -71,7 +73,7 @@ def stop_if_hopeless(state: State[ShardSummary]) -> None:
 
 
 @contextmanager
-def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
+def open_writing(shard: ShardRef) -> Iterator[UnitWork[Any, Any]]:
     """The write stage of a shard, as the locked plan has it."""
     work = open_work(shard.root, shard.dataset, shard.execution)
     work.require_engines()
@@ -82,32 +84,55 @@ def open_writing(shard: ShardRef) -> Iterator[UnitWork]:
 
 
 @contextmanager
-def open_painting(shard: ShardRef) -> Iterator[UnitWork]:
+def open_painting(shard: ShardRef) -> Iterator[UnitWork[Any, Any]]:
     """The paint stage of a shard, as the locked plan has it."""
     work = open_work(shard.root, shard.dataset, shard.execution)
     work.require_engines()
     rules = work.plan.image_rules
     station = PaintStationConfig(work.plan.painter, rules.gates)
     with open_paint_shard(
-        work.dataset, station, rules.prompt, rules.max_tries, _settings(shard)
+        work.dataset, work.rounds, station, rules.prompt, rules.max_tries, _settings(shard)
     ) as units:
+        yield units
+
+
+@contextmanager
+def open_judging(shard: ShardRef) -> Iterator[UnitWork[Any, Any]]:
+    """The judge stage of a shard, as the locked plan has it.
+
+    Raises:
+        ValueError: If the plan has no judge.
+    """
+    work = open_work(shard.root, shard.dataset, shard.execution)
+    work.require_engines()
+    judge, rules = work.plan.judge, work.plan.judge_rules
+    if judge is None:
+        raise ValueError(f"expected a plan with a judge, {shard.dataset!r} has none; name one")
+    station = JudgeStationConfig(judge, rules)
+    with open_judge_shard(work.dataset, station, _settings(shard)) as units:
         yield units
 
 
 def unwritten_units(shard: ShardRef) -> list[int]:
     """Units of the shard without a record of the write stage."""
-    ledger = open_dataset(shard.root, shard.dataset).ledger
-    return sorted(set(shard.units) - ledger.settled_units(Stage.WRITE))
+    return unwritten(open_dataset(shard.root, shard.dataset).ledger, shard.units)
 
 
 def unpainted_units(shard: ShardRef) -> list[int]:
-    """Units of the shard that are written but without a record of the paint stage."""
-    ledger = open_dataset(shard.root, shard.dataset).ledger
-    written = set(shard.units) & ledger.settled_units(Stage.WRITE)
-    return sorted(written - ledger.settled_units(Stage.PAINT))
+    """Units that can be painted in the shard's round and have no record of it."""
+    work = open_work(shard.root, shard.dataset)
+    return unpainted(work.dataset.ledger, work.rounds, shard.units, shard.round_number)
 
 
-def settle_units(work: UnitWork, units: Sequence[int], execution: ExecutionPlan) -> ShardSummary:
+def unjudged_units(shard: ShardRef) -> list[int]:
+    """Units that are painted in the shard's round and not judged."""
+    work = open_work(shard.root, shard.dataset)
+    return unjudged(work.dataset.ledger, work.rounds, shard.units, shard.round_number)
+
+
+def settle_units(
+    work: UnitWork[Any, Any], units: Sequence[int], execution: ExecutionPlan
+) -> ShardSummary:
     """Run units side by side; one that fails is retried, and the rest go on.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.work import SAMPLE_STAGES, Work
+from flows.work import Work
 from storage.errors import ObjectMissing
 from storage.ledger import LedgerRecord
 from storage.records import Stage
@@ -14,7 +14,9 @@ from storage.selection import Selection
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """Units of one stage. `failed` is a part of `missing`: attempted, and not settled yet.
+    """Units of one stage, each of their rounds being one.
+
+    `failed` is a part of `missing`: attempted, and not settled yet.
 
     Attributes:
         done: Units with a record.
@@ -41,6 +43,7 @@ class DatasetStatus:
     accepted: int
     rejected: Mapping[str, int]
     quarantined: int
+    repainted: int
     stages: Mapping[Stage, StageStatus]
     release: Release | None
     complete: bool
@@ -57,6 +60,7 @@ class DatasetStatus:
             "accepted": self.accepted,
             "rejected": dict(self.rejected),
             "quarantined": self.quarantined,
+            "repainted": self.repainted,
             "stages": {
                 str(stage): {
                     "done": status.done,
@@ -84,7 +88,7 @@ def dataset_status(work: Work) -> DatasetStatus:
     `accepted` counts the pairs that are published once they are final: those of a complete
     dataset are its target.
     """
-    records = {stage: work.dataset.ledger.settled(stage) for stage in SAMPLE_STAGES}
+    records = {stage: work.dataset.ledger.settled(stage) for stage in work.stages}
     selection = work.selection()
     every = [record for of_stage in records.values() for record in of_stage.values()]
     engine_seconds = sum(record.engine_seconds for record in every)
@@ -96,13 +100,15 @@ def dataset_status(work: Work) -> DatasetStatus:
         accepted=selection.num_published if selection.complete else selection.num_accepted,
         rejected={str(reason): count for reason, count in sorted(selection.rejected.items())},
         quarantined=len(selection.quarantined),
+        repainted=selection.num_repainted,
         stages={
-            stage: _stage_status(work, stage, records[stage], selection) for stage in SAMPLE_STAGES
+            stage: _stage_status(work, stage, of_stage, selection)
+            for stage, of_stage in records.items()
         },
         release=_release(work),
         complete=selection.complete,
         exhausted=selection.exhausted,
-        samples_per_second=num_samples(records[SAMPLE_STAGES[-1]].values()) / busy if busy else 0.0,
+        samples_per_second=num_samples(records[work.stages[-1]].values()) / busy if busy else 0.0,
         engine_seconds_per_accepted=(
             engine_seconds / selection.num_accepted if selection.num_accepted else None
         ),
@@ -126,7 +132,7 @@ def num_samples(records: Iterable[LedgerRecord]) -> int:
 def _stage_status(
     work: Work, stage: Stage, records: Mapping[int, LedgerRecord], selection: Selection
 ) -> StageStatus:
-    missing = set(selection.wanted_units) - records.keys()
+    missing = _owed(stage, selection) - records.keys()
     failures = work.dataset.ledger.num_failures(stage)
     busy = busy_seconds(records.values())
     return StageStatus(
@@ -136,6 +142,14 @@ def _stage_status(
         samples_per_second=num_samples(records.values()) / busy if busy else 0.0,
         engine_seconds=sum(record.engine_seconds for record in records.values()),
     )
+
+
+def _owed(stage: Stage, selection: Selection) -> set[int]:
+    """Numbers of the wanted units, each in the round it is in; reports are written in the first."""
+    return {
+        unit if stage is Stage.WRITE else selection.rounds.number(unit, round_number)
+        for unit, round_number in selection.round_of_unit.items()
+    }
 
 
 def _release(work: Work) -> Release | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.status import DatasetStatus
+from storage.records import Stage
 
 
 def status_text(status: DatasetStatus) -> str:
@@ -15,6 +16,8 @@ def status_text(status: DatasetStatus) -> str:
         f"  rejected     {_reasons(status.rejected)}",
         f"  quarantined  {status.quarantined}",
     ]
+    if Stage.JUDGE in status.stages:
+        lines.append(f"  painted again {status.repainted}  (the judge said no at first)")
     for stage, one in status.stages.items():
         lines.append(
             f"  {stage:<12} {one.done} units done, {one.failed} failed, {one.missing} missing; "

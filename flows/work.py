@@ -24,12 +24,11 @@ from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
 from storage.identity import fingerprint
 from storage.plan_lock import lock_plan, read_plan
 from storage.records import Stage
+from storage.rounds import Rounds, unjudged, unpainted
 from storage.selection import Selection, SelectionRules, select
 from storage.table_schemas import Lineage
 from storage.units import Unit, partition
 from tasks.planning import Planned
-
-SAMPLE_STAGES = (Stage.WRITE, Stage.PAINT)  # in the order a sample passes them
 
 
 class ShardRef(BaseModel):
@@ -41,6 +40,7 @@ class ShardRef(BaseModel):
     dataset: Name
     number: int = Field(ge=0, description="Position of the shard in the dataset.")
     units: tuple[int, ...] = Field(min_length=1, description="Units the shard still owes.")
+    round_number: int = Field(1, ge=1, description="Of painting and judging; see storage.rounds.")
     execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
 
 
@@ -66,6 +66,18 @@ class Work:
         target = self.plan.target
         return partition(target.num_accepted, target.num_candidates, self.plan.unit_size)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that samples pass, in order."""
+        judging = () if self.plan.judge is None else (Stage.JUDGE,)
+        return (Stage.WRITE, Stage.PAINT, *judging)
+
+    @property
+    def rounds(self) -> Rounds:
+        """How often the judge may send a sample back; one round without a judge."""
+        max_rounds = 1 if self.plan.judge is None else self.plan.judge_rules.max_rounds
+        return Rounds(len(self.units), max_rounds)
+
     def lineage(self) -> Lineage:
         """What every table and release of the dataset says of its origin."""
         return Lineage(self.plan.name, self.fingerprint, self.restricted)
@@ -81,10 +93,11 @@ class Work:
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
-        records = {stage: self.dataset.ledger.settled(stage) for stage in SAMPLE_STAGES}
+        records = {stage: self.dataset.ledger.settled(stage) for stage in self.stages}
         rules = SelectionRules(
             target=self.plan.target.num_accepted,
             near_duplicate_max_distance=self.plan.image_rules.near_duplicate_max_distance,
+            max_rounds=self.rounds.max_rounds,
         )
         return select(self.units, records, rules)
 
@@ -105,6 +118,17 @@ class Work:
                     units=tuple(units),
                     execution=self.plan.execution,
                 )
+
+    def rounds_of(self, shard: ShardRef) -> Iterator[ShardRef]:
+        """The shard in its first round, then in each later one that has something to do."""
+        ledger, rounds = self.dataset.ledger, self.rounds
+        for number in rounds.all:
+            if (
+                number == 1
+                or unpainted(ledger, rounds, shard.units, number)
+                or unjudged(ledger, rounds, shard.units, number)
+            ):
+                yield shard.model_copy(update={"round_number": number})
 
     def require_engines(self) -> None:
         """Refuse to go on with engines that are not those the plan is locked to.
@@ -149,7 +173,13 @@ class Work:
         )
 
     def _last_failure(self, unit: int) -> str:
-        failures = [f for stage in SAMPLE_STAGES for f in self.dataset.ledger.failures(stage, unit)]
+        numbers = sorted(self.rounds.numbers([unit]))
+        failures = [
+            failure
+            for number in numbers
+            for stage in self.stages
+            for failure in self.dataset.ledger.failures(stage, number)
+        ]
         return failures[-1].message if failures else "not attempted"
 
 

@@ -165,15 +165,15 @@ def provenance(
 
 
 def quarantine_provenance(
-    sample: Sample, error: EngineFailed, seeds: Seeds, attempt: Attempt
+    sample: Sample, error: EngineFailed, seeds: Seeds, attempt: Attempt, try_number: int = 1
 ) -> Provenance:
-    """As of a first try; the engine's own words stand where the prompt would."""
+    """As of a first try in this stage and round; the engine's words stand for the prompt."""
     return Provenance(
         engine=attempt.engine,
         engine_revision=attempt.engine_revision,
         attempt=attempt.id,
-        seed=seeds(sample.sample_id, 1),
-        tries=1,
+        seed=seeds(sample.sample_id, try_number),
+        tries=try_number,
         prompt=str(error),
         prompt_sha256="",
         flow_run_id=attempt.flow_run_id,

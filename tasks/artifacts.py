@@ -22,6 +22,9 @@ def show_acceptance(dataset: str, selection: Selection) -> None:
     rows.append(
         {"outcome": "quarantined", "reason": "engine failed", "samples": len(selection.quarantined)}
     )
+    if selection.num_repainted:
+        again = {"outcome": "painted again", "reason": "judge said no at first"}
+        rows.append(again | {"samples": selection.num_repainted})
     create_table_artifact(
         table=rows,
         key=f"{artifact_key(dataset)}-acceptance",

@@ -4,26 +4,28 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
-from typing import Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from models.engine_queue import EngineQueue
-from models.engines import EngineConfig, PaintRequest, WriteRequest
-from models.painters.painting import PaintOutcome, Prompts, paint_reports, quarantined_image
-from models.settling import Attempt, settle_by_bisection
-from models.writers.writing import WriteOutcome, quarantined_report, write_samples
+from models.engines import EngineConfig
+from models.settling import Attempt, Seeds, settle_by_bisection
 from storage.dataset import Dataset
+from storage.errors import EngineFailed
 from storage.identity import sample_seed
 from storage.ledger import LedgerRecord, SampleOutcome
-from storage.records import ImageRow, Outcome, Report, ReportRow, Sample, Stage
-from storage.staging import read_staged, write_staged
+from storage.records import ImageRow, JudgeRow, ReportRow, Stage
+from storage.staging import write_staged
 
 MAX_ATTEMPTS = 3  # a unit that failed this often is bisected, and the sample at fault quarantined
 
-RowT = TypeVar("RowT", ReportRow, ImageRow)
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT", bound=ReportRow | ImageRow | JudgeRow)
+Submit = Callable[[Any], "Future[Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,42 @@ class RunIds:
     task_run_id: str = ""
 
 
-class UnitWork(Protocol):
-    """One stage of one open shard: what a unit task calls."""
+@dataclass(frozen=True, slots=True)
+class StageSteps(Generic[ItemT, RowT]):
+    """What a stage makes of a unit.
+
+    Attributes:
+        engine: What answers; goes into provenance.
+        max_tries: Per item, until its outcome is final.
+        items_of: What the stage is handed of a unit, by its number.
+        run: (items, submit, seeds, tries, timeout in seconds, attempt) -> a row per item.
+        quarantine: The row of an item that no engine call survives.
+    """
 
     stage: Stage
+    engine: EngineConfig
+    max_tries: int
+    items_of: Callable[[int], Sequence[ItemT]]
+    run: Callable[[Sequence[ItemT], Submit, Seeds, int, float, Attempt], list[RowT]]
+    quarantine: Callable[[ItemT, EngineFailed, Seeds, Attempt], RowT]
+    row_type: type[RowT]
+
+
+class UnitWork(Generic[ItemT, RowT]):
+    """One stage of one open shard: what a unit task calls."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        queue: EngineQueue[Any, Any],
+        steps: StageSteps[ItemT, RowT],
+        timeout_seconds: float,
+    ) -> None:
+        self._dataset = dataset
+        self._queue = queue
+        self._steps = steps
+        self._timeout_seconds = timeout_seconds
+        self.stage = steps.stage
 
     def settle(self, unit: int, run: RunIds) -> LedgerRecord:
         """Execute one attempt at a unit and record it; returns the record that stands.
@@ -45,105 +79,57 @@ class UnitWork(Protocol):
         Raises:
             EngineFailed: If an engine failed; the failure is recorded beside the ledger.
         """
-        ...
-
-
-class WriteUnits:
-    """The write stage of a shard: samples in, reports out."""
-
-    stage = Stage.WRITE
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        queue: EngineQueue[WriteRequest, WriteOutcome],
-        writer: EngineConfig,
-        max_tries: int,
-        timeout_seconds: float,
-        samples: Mapping[int, Sequence[Sample]],
-        sources: Mapping[str, Report],
-    ) -> None:
-        self._dataset = dataset
-        self._queue = queue
-        self._writer = writer
-        self._max_tries = max_tries
-        self._timeout_seconds = timeout_seconds
-        self._samples = samples
-        self._sources = sources
-
-    def settle(self, unit: int, run: RunIds) -> LedgerRecord:
-        """Write and check the reports of one unit."""
-
-        def rows(attempt: Attempt, group: str, suspect: bool) -> list[ReportRow]:
-            write = partial(
-                write_samples,
-                submit=partial(self._queue.submit, group=group),
-                seeds=_seeds(Stage.WRITE),
-                max_tries=self._max_tries,
-                timeout_seconds=self._timeout_seconds,
-                attempt=attempt,
-                sources=self._sources,
+        steps, dataset = self._steps, self._dataset
+        items = steps.items_of(unit)
+        num_failures = len(dataset.ledger.failures(self.stage, unit))
+        attempt = _attempt(steps.engine, num_failures + 1, run)
+        started_at = time.time()
+        try:
+            rows = self._rows(unit, items, attempt, num_failures)
+        except Exception as error:
+            dataset.ledger.record_failure(self.stage, unit, attempt.id, error)
+            raise
+        staged = write_staged(
+            dataset.store, dataset.layout, self.stage, unit, attempt.id, rows, steps.row_type
+        )
+        return dataset.ledger.settle(
+            LedgerRecord(
+                stage=self.stage,
+                unit=unit,
+                attempt=attempt.id,
+                file=staged.key,
+                num_bytes=staged.num_bytes,
+                sha256=staged.sha256,
+                outcomes=tuple(_sample_outcome(row) for row in rows),
+                worker=f"{platform.node()}:{os.getpid()}",
+                started_at=started_at,
+                settled_at=time.time(),
+                engine_seconds=sum(row.provenance.engine_seconds for row in rows),
             )
-            if not suspect:
-                return write(self._samples[unit])
-            quarantine = partial(quarantined_report, seeds=_seeds(Stage.WRITE), attempt=attempt)
-            return settle_by_bisection(self._samples[unit], write, quarantine)
+        )
 
-        return _settle(self._dataset, Stage.WRITE, unit, self._writer, run, rows, ReportRow)
+    def _rows(
+        self, unit: int, items: Sequence[ItemT], attempt: Attempt, num_failures: int
+    ) -> list[RowT]:
+        """Run the items; at the last attempt find the one at fault and quarantine it."""
+        steps = self._steps
+        # A unit that failed before shares no engine batch, so that its fault disturbs no other.
+        group = f"{self.stage} unit {unit}" if num_failures else ""
+        submit = partial(self._queue.submit, group=group)
 
-
-class PaintUnits:
-    """The paint stage of a shard: accepted reports in, images out."""
-
-    stage = Stage.PAINT
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        queue: EngineQueue[PaintRequest, PaintOutcome],
-        painter: EngineConfig,
-        max_tries: int,
-        timeout_seconds: float,
-        prompt_of: Prompts,
-    ) -> None:
-        self._dataset = dataset
-        self._queue = queue
-        self._painter = painter
-        self._max_tries = max_tries
-        self._timeout_seconds = timeout_seconds
-        self._prompt_of = prompt_of
-
-    def settle(self, unit: int, run: RunIds) -> LedgerRecord:
-        """Paint and check the images of one unit, reading its reports through the ledger."""
-        written = accepted_reports(self._dataset, unit)
-
-        def rows(attempt: Attempt, group: str, suspect: bool) -> list[ImageRow]:
-            paint = partial(
-                paint_reports,
-                submit=partial(self._queue.submit, group=group),
-                seeds=_seeds(Stage.PAINT),
-                prompt_of=self._prompt_of,
-                max_tries=self._max_tries,
-                timeout_seconds=self._timeout_seconds,
-                attempt=attempt,
+        def run(part: Sequence[ItemT]) -> list[RowT]:
+            return steps.run(
+                part, submit, self._seeds, steps.max_tries, self._timeout_seconds, attempt
             )
-            if not suspect:
-                return paint(written)
-            quarantine = partial(quarantined_image, seeds=_seeds(Stage.PAINT), attempt=attempt)
-            return settle_by_bisection(written, paint, quarantine)
 
-        return _settle(self._dataset, Stage.PAINT, unit, self._painter, run, rows, ImageRow)
+        if num_failures + 1 < MAX_ATTEMPTS:
+            return run(items)
+        return settle_by_bisection(
+            items, run, lambda item, error: steps.quarantine(item, error, self._seeds, attempt)
+        )
 
-
-def accepted_reports(dataset: Dataset, unit: int) -> list[ReportRow]:
-    """The reports of a unit that the report gate kept.
-
-    Raises:
-        ObjectMissing: If the unit's write stage is not settled.
-    """
-    record = dataset.ledger.record(Stage.WRITE, unit)
-    rows = read_staged(dataset.store, record.staged, ReportRow)
-    return [row for row in rows if row.outcome is Outcome.ACCEPTED]
+    def _seeds(self, sample: str, try_number: int) -> int:
+        return sample_seed(sample, self.stage, try_number)
 
 
 @cache
@@ -152,18 +138,9 @@ def code_version() -> str:
     return f"cxr-factory {version('cxr-factory')} python {platform.python_version()}"
 
 
-def _settle(
-    dataset: Dataset,
-    stage: Stage,
-    unit: int,
-    engine: EngineConfig,
-    run: RunIds,
-    make_rows: Callable[[Attempt, str, bool], list[RowT]],
-    row_type: type[RowT],
-) -> LedgerRecord:
-    num_failures = len(dataset.ledger.failures(stage, unit))
-    attempt = Attempt(
-        id=f"{num_failures + 1}-{uuid.uuid4().hex[:12]}",
+def _attempt(engine: EngineConfig, number: int, run: RunIds) -> Attempt:
+    return Attempt(
+        id=f"{number}-{uuid.uuid4().hex[:12]}",
         engine=engine.kind,
         engine_revision=engine.revision(),
         settings=engine.model_dump_json(exclude={"kind"}),
@@ -171,37 +148,8 @@ def _settle(
         task_run_id=run.task_run_id,
         code_version=code_version(),
     )
-    started_at = time.time()
-    # A unit that failed before shares no engine batch, so that its fault disturbs no other.
-    group = f"{stage} unit {unit}" if num_failures else ""
-    try:
-        rows = make_rows(attempt, group, num_failures + 1 >= MAX_ATTEMPTS)
-    except Exception as error:
-        dataset.ledger.record_failure(stage, unit, attempt.id, error)
-        raise
-    staged = write_staged(dataset.store, dataset.layout, stage, unit, attempt.id, rows, row_type)
-    return dataset.ledger.settle(
-        LedgerRecord(
-            stage=stage,
-            unit=unit,
-            attempt=attempt.id,
-            file=staged.key,
-            num_bytes=staged.num_bytes,
-            sha256=staged.sha256,
-            outcomes=tuple(_sample_outcome(row) for row in rows),
-            worker=f"{platform.node()}:{os.getpid()}",
-            started_at=started_at,
-            settled_at=time.time(),
-            engine_seconds=sum(row.provenance.engine_seconds for row in rows),
-        )
-    )
 
 
-def _sample_outcome(row: ReportRow | ImageRow) -> SampleOutcome:
-    written = row.written if isinstance(row, ImageRow) else row
+def _sample_outcome(row: ReportRow | ImageRow | JudgeRow) -> SampleOutcome:
     signature = row.signature if isinstance(row, ImageRow) else ""
-    return SampleOutcome(written.sample.index, row.outcome, row.reason, signature)
-
-
-def _seeds(stage: Stage) -> Callable[[str, int], int]:
-    return lambda sample, number: sample_seed(sample, stage, number)
+    return SampleOutcome(row.index, row.outcome, row.reason, signature)

@@ -3,19 +3,27 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
 from models.engine_queue import EngineQueue
-from models.engines import PaintRequest, WriteRequest
-from models.painters.painting import PaintOutcome, PaintStationConfig
+from models.judges.judging import JudgeStationConfig, judge_images, quarantined_judgement
+from models.painters.painting import (
+    PaintItem,
+    PaintStationConfig,
+    paint_reports,
+    quarantined_image,
+)
 from models.stations import StationConfig
-from models.writers.writing import WriteOutcome, WriteStationConfig
+from models.writers.writing import WriteStationConfig, quarantined_report, write_samples
 from storage.dataset import Dataset
-from storage.records import Report
+from storage.records import ImageRow, JudgeRow, Report, ReportRow, Sample, Stage
+from storage.rounds import Rounds
 from storage.samples import read_samples
 from tasks.real_reports import source_reports
-from tasks.settle import PaintUnits, WriteUnits
+from tasks.settle import StageSteps, UnitWork
+from tasks.stage_inputs import images_to_judge, reports_to_paint
 
 Sections = Literal["impression", "findings", "both"]
 
@@ -33,7 +41,7 @@ class ShardSettings:
 @contextmanager
 def open_write_shard(
     dataset: Dataset, units: Sequence[int], station: WriteStationConfig, settings: ShardSettings
-) -> Iterator[WriteUnits]:
+) -> Iterator[UnitWork[Sample, ReportRow]]:
     """The write stage of a shard, its writer loaded for as long as the context lasts.
 
     Raises:
@@ -41,38 +49,59 @@ def open_write_shard(
     """
     samples = read_samples(dataset, units)
     sources = source_reports(dataset.store, chain.from_iterable(samples.values()))
-    queue: EngineQueue[WriteRequest, WriteOutcome]
+    steps = StageSteps(
+        stage=Stage.WRITE,
+        engine=station.writer,
+        # a real report never comes out otherwise
+        max_tries=1 if sources else station.rules.max_tries,
+        items_of=samples.__getitem__,
+        run=partial(write_samples, sources=sources),
+        quarantine=quarantined_report,
+        row_type=ReportRow,
+    )
     with _queue(station, settings) as queue:
-        yield WriteUnits(
-            dataset,
-            queue,
-            station.writer,
-            1 if sources else station.rules.max_tries,  # a real report never comes out otherwise
-            settings.unit_timeout_seconds,
-            samples,
-            sources,
-        )
+        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
 
 
 @contextmanager
 def open_paint_shard(
     dataset: Dataset,
+    rounds: Rounds,
     station: PaintStationConfig,
     sections: Sections,
     max_tries: int,
     settings: ShardSettings,
-) -> Iterator[PaintUnits]:
+) -> Iterator[UnitWork[PaintItem, ImageRow]]:
     """The paint stage of a shard, its painter and gates loaded for as long as it lasts."""
-    queue: EngineQueue[PaintRequest, PaintOutcome]
+    steps = StageSteps(
+        stage=Stage.PAINT,
+        engine=station.painter,
+        max_tries=max_tries,
+        items_of=partial(reports_to_paint, dataset, rounds),
+        run=partial(paint_reports, prompt_of=partial(prompt_of, sections=sections)),
+        quarantine=quarantined_image,
+        row_type=ImageRow,
+    )
     with _queue(station, settings) as queue:
-        yield PaintUnits(
-            dataset,
-            queue,
-            station.painter,
-            max_tries,
-            settings.unit_timeout_seconds,
-            lambda report: prompt_of(report, sections),
-        )
+        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
+
+
+@contextmanager
+def open_judge_shard(
+    dataset: Dataset, station: JudgeStationConfig, settings: ShardSettings
+) -> Iterator[UnitWork[ImageRow, JudgeRow]]:
+    """The judge stage of a shard, its judge loaded for as long as the context lasts."""
+    steps = StageSteps(
+        stage=Stage.JUDGE,
+        engine=station.judge,
+        max_tries=station.rules.max_tries,
+        items_of=partial(images_to_judge, dataset),
+        run=judge_images,
+        quarantine=quarantined_judgement,
+        row_type=JudgeRow,
+    )
+    with _queue(station, settings) as queue:
+        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
 
 
 def prompt_of(report: Report, sections: Sections) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,18 @@ from storage.records import (
 
 Prompts = Callable[[Report], str]  # what of a report conditions the painter
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PaintItem:
+    """A kept report that wants an image.
+
+    Attributes:
+        tries_before: Tries at it in earlier rounds, whose images the judge refused.
+    """
+
+    written: ReportRow
+    tries_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +144,25 @@ def _finite(pixels_HW: Pixels) -> Pixels:
 
 
 def paint_reports(
-    written: Sequence[ReportRow],
+    items: Sequence[PaintItem],
     submit: "Callable[[PaintRequest], Future[PaintOutcome]]",
     seeds: Seeds,
-    prompt_of: Prompts,
     max_tries: int,
     timeout_seconds: float,
     attempt: Attempt,
+    prompt_of: Prompts,
 ) -> list[ImageRow]:
-    """Paint an image for every accepted report and put it to the image gates (steps 5 and 6)."""
+    """Paint an image for every accepted report and put it to the image gates (steps 5 and 6).
 
-    def submit_try(row: ReportRow, number: int) -> "Future[PaintOutcome]":
-        sample, report = row.sample, _report(row)
+    A later round goes on with the seeds where the earlier ones ended.
+    """
+
+    def submit_try(item: PaintItem, number: int) -> "Future[PaintOutcome]":
+        sample, report = item.written.sample, _report(item.written)
         return submit(
             PaintRequest(
                 sample_id=sample.sample_id,
-                seed=seeds(sample.sample_id, number),
+                seed=seeds(sample.sample_id, item.tries_before + number),
                 prompt=prompt_of(report),
                 report=report,
                 entities=sample.entities,
@@ -157,10 +172,15 @@ def paint_reports(
             )
         )
 
-    tried = run_tries(written, submit_try, max_tries, timeout_seconds)
+    tried = [
+        replace(result, num_tries=item.tries_before + result.num_tries)
+        for item, result in zip(
+            items, run_tries(items, submit_try, max_tries, timeout_seconds), strict=True
+        )
+    ]
     return [
         ImageRow(
-            written=row,
+            written=item.written,
             outcome=outcome_of(result.outcome.verdict),
             reason=result.outcome.verdict.reason,
             png=result.outcome.png,
@@ -170,18 +190,20 @@ def paint_reports(
             signature=result.outcome.signature,
             masks=result.outcome.masks,
             scores=result.outcome.verdict.scores,
-            provenance=provenance(attempt, row.sample, seeds, result, prompt_of(_report(row))),
+            provenance=provenance(
+                attempt, item.written.sample, seeds, result, prompt_of(_report(item.written))
+            ),
         )
-        for row, result in zip(written, tried, strict=True)
+        for item, result in zip(items, tried, strict=True)
     ]
 
 
 def quarantined_image(
-    row: ReportRow, error: EngineFailed, seeds: Seeds, attempt: Attempt
+    item: PaintItem, error: EngineFailed, seeds: Seeds, attempt: Attempt
 ) -> ImageRow:
     """The row of a sample whose image no engine call survives."""
     return ImageRow(
-        written=row,
+        written=item.written,
         outcome=Outcome.QUARANTINED,
         reason=RejectionReason.ENGINE_FAILED,
         png=None,
@@ -191,7 +213,9 @@ def quarantined_image(
         signature="",
         masks=(),
         scores=(),
-        provenance=quarantine_provenance(row.sample, error, seeds, attempt),
+        provenance=quarantine_provenance(
+            item.written.sample, error, seeds, attempt, item.tries_before + 1
+        ),
     )
 
 
