@@ -112,6 +112,12 @@ def generate(
     plan_file: PlanFile,
     root: Root = DEFAULT_ROOT,
     name: Annotated[str | None, typer.Option(help="Another dataset name than the plan's.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="FIELD=VALUE in place of the plan's, as writer='{kind: grammar}'."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset, or go on where a run was cut off; ends with a release."""
@@ -119,7 +125,7 @@ def generate(
     from flows.plans import DatasetPlan
     from flows.work import open_work, plan_content
 
-    plan = load_plan(plan_file, DatasetPlan)
+    plan = load_plan(plan_file, DatasetPlan, changes or ())
     plan = plan.model_copy(update={"name": name}) if name else plan
     plan_content(plan, root)  # an impossible plan ends here, before a server is started
 

@@ -2,9 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from flows.calibrate import CalibratePlan
+from flows.finetune import FinetunePlan
 from flows.plan_files import load_plan, parse_plan
 from flows.plans import DatasetPlan
+from flows.training_plans import EvaluatePlan, PretrainPlan
 from tests.flows.conftest import tiny_plan
 
 PLANS = sorted(Path("deployments/plans").glob("*.yaml"))
@@ -36,6 +40,43 @@ def test_plan_bad_input_one_line_names_field_and_value(changes: dict[str, Any], 
 def test_plan_missing_file_says_so() -> None:
     with pytest.raises(ValueError, match=r"no\.yaml.*does not exist"):
         load_plan(Path("no.yaml"), DatasetPlan)
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_every_plan_that_comes_with_the_factory_is_read_without_its_models(path: Path) -> None:
+    types: dict[str, type[BaseModel]] = {
+        "pretrain": PretrainPlan,
+        "evaluate": EvaluatePlan,
+        "calibrate": CalibratePlan,
+        "finetune": FinetunePlan,
+    }
+    named = (types[word] for word in path.stem.replace("-", "_").split("_") if word in types)
+    assert load_plan(path, next(named, DatasetPlan))
+
+
+def test_changes_take_the_place_of_a_plans_settings() -> None:
+    changes = ["writer={kind: grammar}", "painter.image_size_px=64", "target={all: 3}"]
+    path = Path("deployments/plans/study1_small.yaml")
+    plan, changed = load_plan(path, DatasetPlan), load_plan(path, DatasetPlan, changes)
+    assert (plan.writer.kind, changed.writer.kind) == ("vllm", "grammar")
+    assert changed.painter.model_dump()["image_size_px"] == 64
+    assert changed.target.num_candidates == 3
+    assert changed.sampling == plan.sampling
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("writer", "must be FIELD=VALUE, got 'writer'"),
+        ("name.first=a", "expected fields in 'name', got 'study1_small'"),
+        ("writer={kind", "not YAML"),
+        ("unit_sice=4", "unit_sice: no such field"),
+    ],
+)
+def test_change_that_is_none_is_one_line(change: str, line: str) -> None:
+    with pytest.raises(ValueError, match=line) as caught:
+        load_plan(Path("deployments/plans/study1_small.yaml"), DatasetPlan, [change])
+    assert "\n" not in str(caught.value)
 
 
 def test_plan_survives_a_round_trip_through_json() -> None:
