@@ -20,7 +20,8 @@ from flows.work import ShardRef, Work, lock_work, open_work
 from storage.busy import exclusive_run
 from storage.publication import PUBLISHED
 from storage.releases import Release
-from tasks.artifacts import show_acceptance, show_release
+from tasks.acceptance import finding_acceptance
+from tasks.artifacts import show_acceptance, show_findings, show_release
 from tasks.events import announce_release
 from tasks.planning import plan_samples
 from tasks.publishing import collect_garbage, publish_rows, release_tables
@@ -106,6 +107,7 @@ def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
     work = open_work(root, dataset)
     selection = work.selection()
     show_acceptance(work.plan.name, selection)
+    show_findings(work.plan.name, finding_acceptance(work.dataset, selection))
     for table in PUBLISHED:
         publish_rows(work.dataset, table, selection, work.lineage())
     collect_garbage(work.dataset, selection)

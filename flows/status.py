@@ -1,6 +1,6 @@
 """What a dataset has and lacks: one answer for the command line, the UI and machines."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from storage.ledger import LedgerRecord
 from storage.records import Stage
 from storage.releases import Release, open_release
 from storage.selection import Selection
+from tasks.acceptance import FindingAcceptance, finding_acceptance
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class DatasetStatus:
     rejected: Mapping[str, int]
     quarantined: int
     repainted: int
+    findings: Sequence[FindingAcceptance]
     stages: Mapping[Stage, StageStatus]
     release: Release | None
     complete: bool
@@ -61,6 +63,7 @@ class DatasetStatus:
             "rejected": dict(self.rejected),
             "quarantined": self.quarantined,
             "repainted": self.repainted,
+            "per_finding": [finding.as_row() for finding in self.findings],
             "stages": {
                 str(stage): {
                     "done": status.done,
@@ -101,6 +104,7 @@ def dataset_status(work: Work) -> DatasetStatus:
         rejected={str(reason): count for reason, count in sorted(selection.rejected.items())},
         quarantined=len(selection.quarantined),
         repainted=selection.num_repainted,
+        findings=finding_acceptance(work.dataset, selection),
         stages={
             stage: _stage_status(work, stage, of_stage, selection)
             for stage, of_stage in records.items()

@@ -27,7 +27,16 @@ def status_text(status: DatasetStatus) -> str:
     lines.append(f"  release      {release.release_id if release else 'none yet'}")
     if status.engine_seconds_per_accepted is not None:
         lines.append(f"  cost         {status.engine_seconds_per_accepted:.3f} engine s per pair")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_finding_lines(status)])
+
+
+def _finding_lines(status: DatasetStatus) -> list[str]:
+    """A table: findings down, what each stage kept across."""
+    rows = [finding.as_row() for finding in status.findings]
+    if not rows:
+        return []
+    table = [[*rows[0]], *([str(cell) for cell in row.values()] for row in rows)]
+    return [f"  {name:<20}" + "".join(f"{cell:>11}" for cell in cells) for name, *cells in table]
 
 
 def shortfall(status: DatasetStatus) -> str | None:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from storage.dataset import Dataset
 from storage.layout import Table
 from storage.publisher import Published, publish
@@ -55,6 +58,25 @@ def read_samples(dataset: Dataset, units: Iterable[int]) -> dict[int, list[Sampl
     found = {unit: list(group) for unit, group in groupby(samples, key=lambda one: one.unit)}
     assert list(found) == wanted, f"units {wanted} were planned, samples has {list(found)}"
     return found
+
+
+def requested_entities(dataset: Dataset) -> pa.Table:
+    """Every entity that a sample is to state: its `index`, and the entity's `text` and `status`.
+
+    Raises:
+        ObjectMissing: If the dataset's samples are not planned yet.
+    """
+    table = open_lance(dataset.store, dataset.layout.table(Table.SAMPLES), None)
+    read = table.to_table(columns=["index", "entities_requested"])
+    lists = read["entities_requested"].combine_chunks()
+    entities = pc.list_flatten(lists)
+    return pa.table(
+        {
+            "index": read["index"].combine_chunks().take(pc.list_parent_indices(lists)),
+            "text": pc.struct_field(entities, "text"),
+            "status": pc.struct_field(entities, "status"),
+        }
+    )
 
 
 def sample_of(row: dict[str, Any]) -> Sample:

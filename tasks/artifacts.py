@@ -1,6 +1,6 @@
 """What Prefect's UI shows of a dataset: acceptance, progress, and where the release lies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -9,6 +9,7 @@ from models.sampling.entity_table import RARE_MENTIONS
 from storage.records import NOT_FOR_CLINICAL_USE
 from storage.releases import Release
 from storage.selection import Selection
+from tasks.acceptance import FindingAcceptance
 from tasks.tagging import EntityFigures
 
 
@@ -29,6 +30,15 @@ def show_acceptance(dataset: str, selection: Selection) -> None:
         table=rows,
         key=f"{artifact_key(dataset)}-acceptance",
         description=f"Acceptance of {dataset}: {selection.num_missing_units} units missing.",
+    )
+
+
+def show_findings(dataset: str, findings: Sequence[FindingAcceptance]) -> None:
+    """A table of how far each finding came: requested, kept by each stage, published."""
+    create_table_artifact(
+        table=[finding.as_row() for finding in findings],
+        key=f"{artifact_key(dataset)}-acceptance-per-finding",
+        description=f"Samples of {dataset} that are to show a finding, by stage that kept them.",
     )
 
 
