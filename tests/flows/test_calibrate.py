@@ -18,6 +18,7 @@ from storage.corpora import read_corpus
 from storage.objects import LocalStore
 from storage.records import RejectionReason, Report, Split, View
 from tasks.image_sources import CorpusImages, read_examples
+from tests.models.encoders.tiny_checkpoints import save_open_clip
 from tests.storage.readers.made_files import write_csv
 
 NUM_PATIENTS = 120
@@ -54,7 +55,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     source = tmp_path_factory.mktemp("good")
     names = [f"{n}.png" for n in range(NUM_PATIENTS)]
     _save(source, names, turned=False)
-    lines = [{"image": name, "patient_id": f"p{n}"} for n, name in enumerate(names)]
+    lines = [
+        {"image": name, "patient_id": f"p{n}", "impression": f"Case {n}."}
+        for n, name in enumerate(names)
+    ]
     write_csv(source / "list.csv", lines)
     folder = tmp_path_factory.mktemp("root")
     ingest_corpus("folder", str(source), "good", str(folder))
@@ -92,6 +96,19 @@ def test_calibrate_on_spoilings_counts_every_kind(root: str) -> None:
     metrics = calibrate_gate(plan, root)
     assert len(metrics["held_out"]["recall_by_kind"]) == 10
     assert metrics["held_out"]["num_bad"] == 50
+
+
+def test_calibrate_agreement_finds_a_cosine_that_a_plan_names(root: str, tmp_path: Path) -> None:
+    encoder = {"kind": "open_clip", "model": str(save_open_clip(tmp_path / "clip"))}
+    gate = {"kind": "agreement", "corpus": "good"}
+    plan = CalibratePlan.model_validate({"name": "agree", "gate": gate, "encoder": encoder})
+    metrics = calibrate_gate(plan, root)
+    named = engine_config("image_gates", metrics["gate"])
+    assert named.revision()
+    found = metrics["held_out"]
+    assert metrics["gate"]["min_cosine"] == pytest.approx(found["min_cosine"], abs=1e-6)
+    assert found["num_pairs"] >= 10
+    assert found["acceptance"] > 0.7
 
 
 def test_calibrate_reads_training_patients_alone(root: str) -> None:
