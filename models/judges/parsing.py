@@ -41,7 +41,12 @@ def _answer(question: Question, found: Any) -> JudgeAnswer | None:
     reason, said = found["reason"], found["answer"]
     if not isinstance(reason, str) or said not in [*_YES_OR_NO]:
         return None
-    return JudgeAnswer(str(question), _YES_OR_NO[said], " ".join(reason.split()))
+    return JudgeAnswer(str(question), _YES_OR_NO[said], _storable(reason))
+
+
+def _storable(reason: str) -> str:
+    """On one line, and without the half characters that JSON can name and UTF-8 cannot hold."""
+    return " ".join(reason.encode(errors="replace").decode().split())
 
 
 def _closed_object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from tests.models.chat.fake_server import FakeServer, completion, error, serving
 from tests.models.judges.answers import answer_text, shown
 from tests.storage.readers.made_files import make_mimic
 
-REFUSED_SHARE = 0.4
+REFUSED_SHARE = 0.5
 
 
 def is_good(png: bytes) -> bool:
@@ -47,16 +46,18 @@ async def by_the_image(asked: dict[str, Any]) -> web.StreamResponse:
 
 
 @pytest.fixture
-def server() -> Iterator[FakeServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """Its port stands in no plan: the same plan, the same images, in every run."""
     served._ask_models.cache_clear()
     fake = FakeServer(answer=by_the_image)
     with serving(fake):
+        monkeypatch.setenv("JUDGE_ADDRESS", fake.address)
         yield fake
 
 
-def judged_plan(server: FakeServer, max_rounds: int = 2, **changes: Any) -> DatasetPlan:
+def judged_plan(max_rounds: int = 2, **changes: Any) -> DatasetPlan:
     """Twelve candidates in units of two: one shard."""
-    judge = {"kind": "endpoint", "address": server.address, "model": "tiny"}
+    judge = {"kind": "endpoint", "address": "$JUDGE_ADDRESS", "model": "tiny"}
     settings = {"target": {"all": 12}, "unit_size": 2, "judge_rules": {"max_rounds": max_rounds}}
     return tiny_plan(judge=judge, **settings | changes)
 
@@ -75,7 +76,7 @@ def _identities(root: Path) -> set[tuple[str, str]]:
 def test_images_the_judge_refuses_are_painted_again_until_it_agrees(
     server: FakeServer, tmp_path: Path
 ) -> None:
-    plan = judged_plan(server, max_rounds=3)
+    plan = judged_plan(max_rounds=3)
     release = generate_dataset(plan, str(tmp_path))
     assert release.complete
     seen = Counter(hashlib.sha256(shown(asked)).hexdigest() for asked in server.written)
@@ -114,7 +115,7 @@ def test_judge_that_never_agrees_ends_with_its_reason_after_the_rounds(
         return completion(answer_text([Question.FRONTAL]))
 
     server.answer = never
-    generate_dataset(judged_plan(server, target={"all": 6}), str(tmp_path))
+    generate_dataset(judged_plan(target={"all": 6}), str(tmp_path))
     status = dataset_status(open_work(str(tmp_path), "tiny"))
     assert status.accepted == 0
     assert sum(status.rejected.values()) == 6
@@ -136,7 +137,7 @@ def test_judge_that_fails_releases_nothing_and_retry_asks_about_the_rest(
     server.answer = broken
     root = str(tmp_path)
     execution = {"num_processes": 1, "unit_retries": 0}
-    plan = judged_plan(server, max_rounds=1, execution=execution)
+    plan = judged_plan(max_rounds=1, execution=execution)
     with pytest.raises(EngineFailed, match=r"not settled .*device lost.*cxr-factory retry tiny"):
         generate_dataset(plan, root)
     status = dataset_status(open_work(root, "tiny"))
@@ -168,8 +169,8 @@ def test_plan_without_a_judge_is_the_plan_it_was() -> None:
         tiny_plan(judge_rules={"max_rounds": 2})
 
 
-def test_plan_with_a_judge_holds_its_rules_and_reads_back(server: FakeServer) -> None:
-    plan = judged_plan(server, judge_rules={"must_be_yes": ["human", "frontal"]})
+def test_plan_with_a_judge_holds_its_rules_and_reads_back() -> None:
+    plan = judged_plan(judge_rules={"must_be_yes": ["human", "frontal"]})
     content = plan.content()
     assert content["judge"]["kind"] == "endpoint"
     assert content["judge_rules"]["must_be_yes"] == ["human", "frontal"]
@@ -181,27 +182,31 @@ def test_plan_with_a_judge_holds_its_rules_and_reads_back(server: FakeServer) ->
 def test_generate_killed_while_judging_and_run_again_equals_an_undisturbed_run(
     server: FakeServer, tmp_path: Path
 ) -> None:
-    turn = count()
+    plan = judged_plan(
+        target={"all": 14}, unit_size=1, execution={"num_processes": 1, "units_in_flight": 1}
+    )
+    path, root = tmp_path / "plan.yaml", tmp_path / "killed"
+    ledger = root / "datasets/tiny/ledger/judge"
 
-    async def stuck_in_the_third_unit(asked: dict[str, Any]) -> web.StreamResponse:
-        if next(turn) >= 5:
+    def second_round() -> list[Path]:
+        return [record for record in ledger.glob("*.json") if int(record.stem) >= 14]
+
+    async def stuck_in_the_second_round(asked: dict[str, Any]) -> web.StreamResponse:
+        if second_round():
             await asyncio.sleep(3600)
         return await by_the_image(asked)
 
-    plan = judged_plan(server, execution={"num_processes": 1, "units_in_flight": 1})
-    server.answer = stuck_in_the_third_unit
-    path, root = tmp_path / "plan.yaml", tmp_path / "killed"
+    server.answer = stuck_in_the_second_round
     path.write_text(yaml.safe_dump(plan.model_dump(mode="json")))
     cli = str(Path(sys.executable).parent / "cxr-factory")
     command = [cli, "generate", str(path), "--root", str(root), "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
-    ledger = root / "datasets/tiny/ledger/judge"
     deadline = time.monotonic() + 240
-    while len(list(ledger.glob("*.json"))) < 2 or len(server.written) < 6:
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
-        assert time.monotonic() < deadline, "the judge stage was not reached"
+    while not (second_round() and server.in_flight):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline, "the second round was not reached"
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

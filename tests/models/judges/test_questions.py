@@ -55,6 +55,11 @@ def test_answer_that_is_not_all_six_is_none(text: str) -> None:
     assert answers_of(text) == ()
 
 
+def test_reason_is_one_line_that_can_be_stored() -> None:
+    text = _with("human", {"reason": "a\n  rib \ud83d", "answer": "yes"})
+    assert answers_of(text)[1].reason == "a rib ?"
+
+
 def test_schema_asks_for_every_question_and_nothing_else() -> None:
     schema = answer_schema(max_reason_characters=9)
     assert schema["required"] == list(Question)

@@ -1,16 +1,23 @@
-"""The judge that supervises its server, against a stand-in."""
+"""The judge that supervises its server: against a stand-in, and against the real vLLM."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from models.engines import engine_config
+from models.images import encode_png
 from models.judges.configs import VllmJudgeConfig
+from models.judges.questions import Question
 from models.judges.seam import JudgeRequest
 from models.judges.vllm_judge import VllmJudge
 from storage.errors import EngineFailed
 from tests.models.judges.answers import image
+from tests.models.judges.tiny_llava import build_llava
 from tests.models.vllm_environment import is_alive, make_environment, make_model, started
+
+REAL_ENVIRONMENT = Path(__file__).resolve().parents[3] / ".venv-vllm"
 
 
 @pytest.fixture
@@ -44,3 +51,36 @@ def test_server_that_dies_in_mid_batch_fails_it_and_is_started_again(model: Path
     (judgement,) = judge.judge([JudgeRequest("s", 1, image(1))])
     judge.close()
     assert judgement.answers == (), "the stand-in writes reports, which answer no question"
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_real_server_answers_about_a_radiograph_under_the_schema(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    if not list(REAL_ENVIRONMENT.glob("lib/python*/site-packages/torchvision")):
+        pytest.skip(f"no vLLM with torchvision in {REAL_ENVIRONMENT}; run make vllm")
+    config = VllmJudgeConfig(
+        model=str(build_llava(tmp_path / "llava")),
+        max_answer_tokens=2048,
+        temperature=1.0,
+        server_arguments=(
+            *("--load-format", "dummy"),
+            *(
+                "--structured-outputs-config",
+                '{"backend": "xgrammar", "disable_any_whitespace": true}',
+            ),
+        ),
+    )
+    radiograph = sorted((shared_data / "nih" / "images").glob("*"))[0]
+    with Image.open(radiograph) as image:
+        png = encode_png(np.asarray(image.convert("L")), "real")
+    judge = config.open()
+    seeds = range(4)
+    first = judge.judge([JudgeRequest("real", seed, png) for seed in seeds])
+    again = judge.judge([JudgeRequest("real", seed, png) for seed in seeds])
+    judge.close()
+    readable = [judgement for judgement in first if judgement.answers]
+    assert readable, "random weights hold to the schema, whatever they say"
+    assert all(len(judgement.answers) == len(Question) for judgement in readable)
+    assert [one.answers for one in first] == [one.answers for one in again], "seeds decide"
