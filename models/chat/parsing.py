@@ -9,3 +9,8 @@ _REASONING = re.compile(r"\A\s*<think>.*?(</think>|\Z)", re.DOTALL)
 def without_reasoning(answer: str) -> str:
     """The answer behind what a model thought aloud; empty where it only thought."""
     return _REASONING.sub("", answer)
+
+
+def one_line(text: str) -> str:
+    """On one line, and without the half characters that JSON can name and UTF-8 cannot hold."""
+    return " ".join(text.encode(errors="replace").decode().split())

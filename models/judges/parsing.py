@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from models.chat.parsing import without_reasoning
+from models.chat.parsing import one_line, without_reasoning
 from models.judges.questions import Question
 from storage.records import JudgeAnswer
 
@@ -41,12 +41,7 @@ def _answer(question: Question, found: Any) -> JudgeAnswer | None:
     reason, said = found["reason"], found["answer"]
     if not isinstance(reason, str) or said not in [*_YES_OR_NO]:
         return None
-    return JudgeAnswer(str(question), _YES_OR_NO[said], _storable(reason))
-
-
-def _storable(reason: str) -> str:
-    """On one line, and without the half characters that JSON can name and UTF-8 cannot hold."""
-    return " ".join(reason.encode(errors="replace").decode().split())
+    return JudgeAnswer(str(question), _YES_OR_NO[said], one_line(reason))
 
 
 def _closed_object(properties: dict[str, Any]) -> dict[str, Any]:

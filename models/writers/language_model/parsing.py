@@ -7,7 +7,7 @@ sample is tried again with another seed.
 import json
 import re
 
-from models.chat.parsing import without_reasoning
+from models.chat.parsing import one_line, without_reasoning
 from storage.records import Report
 
 REPORT_SCHEMA = {
@@ -56,6 +56,6 @@ def _section(answer: str, name: str) -> str:
 
 def _paragraph(text: str) -> str:
     """One line of plain text: no marks, no line ends, no quotes around it all."""
-    plain = " ".join(_MARKS.sub("", text).split())
+    plain = one_line(_MARKS.sub("", text))
     quoted = len(plain) > 1 and plain[0] == plain[-1] == '"'
     return plain[1:-1].strip() if quoted else plain

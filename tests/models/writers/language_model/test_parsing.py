@@ -42,6 +42,11 @@ def test_structured_answer_is_read() -> None:
     assert report_of(answer) == Report("Big heart.", "Cardiomegaly.")
 
 
+def test_structured_answer_with_half_a_character_can_be_stored() -> None:
+    report = report_of('{"findings": "Big heart \\ud83d.", "impression": "Big."}')
+    assert report.findings.encode() == b"Big heart ?."
+
+
 @pytest.mark.parametrize(
     "answer", ["", '{"findings": "Big he', "[]", '{"findings": "a"}', '{"findings": 1}', "null"]
 )
