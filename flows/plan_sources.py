@@ -33,17 +33,29 @@ def pinned_corpora(plan: DatasetPlan, store: ObjectStore) -> dict[str, Any]:
 
 
 def engines_of(plan: DatasetPlan, store: ObjectStore) -> dict[str, EngineConfig]:
-    """Every engine the plan names, by its place in it, with the example reports it refers to.
+    """Every engine the plan names, by its place in it, with what it needs of the plan's corpora.
+
+    A writer gets the example reports it refers to, a tagger the entities that it must read back.
 
     Raises:
-        ValueError: If there is no such corpus, or it has too few reports to show.
+        ValueError: If there is no such corpus, it has too few reports to show, or no entity table.
     """
-    return plan.engines() | {"writer": read_examples(plan.writer, store)}
+    engines = plan.engines() | {"writer": read_examples(plan.writer, store)}
+    if not isinstance(plan.writer, CorpusReportsConfig):
+        _, engines["tagger"] = _entities(plan, store)
+    return engines
 
 
 def is_restricted(corpora: Mapping[str, Any]) -> bool:
     """Whether any pinned corpus is credentialed data: then what derives from it is marked so."""
     return any(pinned is not None and pinned["restricted"] for pinned in corpora.values())
+
+
+def entities_revision(plan: DatasetPlan, store: ObjectStore) -> str | None:
+    """The revision of the table a plan draws from; None where it takes real reports."""
+    if isinstance(plan.writer, CorpusReportsConfig):
+        return None
+    return _entities(plan, store)[0].revision()
 
 
 def require_drawable(plan: DatasetPlan, store: ObjectStore) -> dict[str, str]:
@@ -56,7 +68,7 @@ def require_drawable(plan: DatasetPlan, store: ObjectStore) -> dict[str, str]:
         corpus = read_corpus(store, plan.writer.corpus)
         require_enough(corpus, plan.writer, plan.target.num_candidates)
         return {}
-    table = _entity_table(plan, store)
+    table, _ = _entities(plan, store)
     check_feasible(table, plan.sampling, plan.target.num_candidates)
     return {"entities": table.revision()}
 
@@ -75,8 +87,9 @@ def drawing_of(
             fingerprint=fingerprint,
             units=units,
         )
+    table, _ = _entities(plan, store)
     return Drawing(
-        table=_entity_table(plan, store),
+        table=table,
         rules=plan.sampling,
         patients=plan.patients,
         split_shares=(plan.splits.train, plan.splits.validation, plan.splits.test),
@@ -97,8 +110,10 @@ def _pinned(store: ObjectStore, name: str) -> dict[str, Any]:
     return {"source_sha256": info.source_sha256, "restricted": info.restricted}
 
 
-def _entity_table(plan: DatasetPlan, store: ObjectStore) -> EntityTable:
+def _entities(plan: DatasetPlan, store: ObjectStore) -> tuple[EntityTable, EngineConfig]:
+    """The table a plan draws from, and its tagger, which can read all of it back."""
     source = plan.entities
     if isinstance(source, BuiltInEntities):
-        return built_in_table(source.num_clinical, source.num_anatomy, source.finding_weight)
-    return corpus_table(read_corpus(store, source.corpus))
+        table = built_in_table(source.num_clinical, source.num_anatomy, source.finding_weight)
+        return table, plan.tagger
+    return corpus_table(read_corpus(store, source.corpus), plan.tagger)

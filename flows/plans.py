@@ -22,6 +22,7 @@ from models.gates.report import ReportRules
 from models.judges.questions import JudgeRules
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
+from models.taggers.configs import HuggingfaceConfig
 from models.writers.configs import CorpusReportsConfig
 
 Name = Annotated[
@@ -243,6 +244,22 @@ class DatasetPlan(Plan):
     def _rules_have_a_judge(self) -> "DatasetPlan":
         if self.judge is None and self.judge_rules != JudgeRules():
             raise ValueError("judge_rules are for a judge; name one as judge, or remove them")
+        return self
+
+    @model_validator(mode="after")
+    def _classifier_reads_neither_doubt_nor_place(self) -> "DatasetPlan":
+        if not isinstance(self.tagger, HuggingfaceConfig):
+            return self
+        if self.sampling.uncertain_share > 0:
+            raise ValueError(
+                "sampling.uncertain_share must be 0 with tagger huggingface, which reads no doubt, "
+                f"got {self.sampling.uncertain_share:g}; set it to 0, or let the lexicon read"
+            )
+        if self.report_rules.match != "pairs":
+            raise ValueError(
+                "report_rules.match must be 'pairs' with tagger huggingface, which reads no place, "
+                f"got {self.report_rules.match!r}; change it, or let the lexicon read"
+            )
         return self
 
     def content(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from flows.plan_files import parse_plan
 from flows.plan_sources import (
     drawing_of,
     engines_of,
+    entities_revision,
     is_restricted,
     pinned_corpora,
     require_drawable,
@@ -88,8 +89,8 @@ class Work:
 
     def write_station(self) -> WriteStationConfig:
         """The writer, with the tagger and rules that judge what it writes."""
-        writer = engines_of(self.plan, self.dataset.store)["writer"]
-        return WriteStationConfig(writer, self.plan.tagger, self.plan.report_rules)
+        engines = engines_of(self.plan, self.dataset.store)
+        return WriteStationConfig(engines["writer"], engines["tagger"], self.plan.report_rules)
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
@@ -142,6 +143,7 @@ class Work:
             require_may_send(self.plan.engines().values())
         if isinstance(self.plan.writer, CorpusReportsConfig):
             self._require_corpora()
+        self._require_entities()
         for place, engine in engines_of(self.plan, self.dataset.store).items():
             if (found := engine.revision()) != self.revisions[place]:
                 raise PlanMismatch(
@@ -149,6 +151,15 @@ class Work:
                     f"{self.revisions[place]!r}, this installation has {found!r}; "
                     "install that version, or make a dataset of another name"
                 )
+
+    def _require_entities(self) -> None:
+        found = entities_revision(self.plan, self.dataset.store)
+        if found != self.revisions.get("entities"):
+            raise PlanMismatch(
+                f"dataset {self.plan.name!r} is locked to other entities than its plan's source "
+                "has now; ingest the corpus with the tagger of that time, or make a dataset of "
+                "another name"
+            )
 
     def _require_corpora(self) -> None:
         if (found := pinned_corpora(self.plan, self.dataset.store)) != self.corpora:

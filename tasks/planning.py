@@ -1,20 +1,24 @@
 """The plan stage's task: entities of every candidate drawn, samples written once."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from models.engines import EngineConfig
 from models.sampling.curation import curate
 from models.sampling.entity_table import EntityTable, vocabulary_table
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
 from models.sampling.sampler import draw
 from models.sampling.samples import plan_samples as samples_of
+from models.taggers.configs import LexiconConfig
+from models.taggers.table_terms import readable_terms
 from models.vocabulary.concepts import load_vocabulary
-from storage.corpora import Corpus
+from storage.corpora import Corpus, EntityCount
 from storage.dataset import Dataset
 from storage.identity import sample_id
 from storage.publisher import Published
@@ -90,6 +94,33 @@ def built_in_table(
     )
 
 
-def corpus_table(corpus: Corpus) -> EntityTable:
-    """The entities of a corpus: duplicates merged, what fits no single-time report left out."""
-    return curate(EntityTable.from_counts(corpus.entity_counts()), load_vocabulary()).table
+def corpus_table(corpus: Corpus, tagger: EngineConfig) -> tuple[EntityTable, EngineConfig]:
+    """The entities of a corpus that reports can be asked for, and the tagger that reads them back.
+
+    Duplicates are merged, what fits no single-time report is left out; so is what the lexicon
+    cannot tell from other words, where it is the tagger. What it can, it is taught.
+
+    Raises:
+        ValueError: If the corpus has no entity table, or nothing usable is left of it.
+    """
+    table = _curated(tuple(corpus.entity_counts()))
+    return _readable(table, tagger) if isinstance(tagger, LexiconConfig) else (table, tagger)
+
+
+# Kept for the shards of this process: seconds for 100,000 foreign strings.
+@lru_cache(maxsize=2)
+def _curated(entities: tuple[EntityCount, ...]) -> EntityTable:
+    return curate(EntityTable.from_counts(entities), load_vocabulary()).table
+
+
+@lru_cache(maxsize=2)
+def _readable(table: EntityTable, tagger: LexiconConfig) -> tuple[EntityTable, LexiconConfig]:
+    terms = [(text, kind) for text, kind, _ in table.rows()]
+    found = readable_terms(tagger, terms)
+    kept = table.select(np.array([term not in found.unreadable for term in terms], bool))
+    if not len(kept):
+        raise ValueError(
+            f"entity table: expected at least one entity that the lexicon can read, got none of "
+            f"{len(table)}; name the tagger that found them as the plan's tagger"
+        )
+    return kept, found.config

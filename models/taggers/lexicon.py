@@ -82,6 +82,10 @@ class LexiconTagger:
         """
         return [merge_mentions(self._mentions(text)) for text in texts]
 
+    def roles(self, text: str) -> list[Role]:
+        """What each word or phrase of a text does, in order."""
+        return [item.role for sentence in self._matcher.sentences(text) for item in sentence]
+
     def close(self) -> None:
         """Nothing to give back: it holds neither weights nor files."""
 
