@@ -1,7 +1,7 @@
 """The whole factory, small, on this machine: what `make demo` runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from storage.releases import Release, open_table
 from storage.schemas import decode_rows
 
 PLANS = Path(__file__).resolve().parent.parent / "deployments" / "plans"
-NUM_SHEET_PAIRS = 16
+NUM_SHEET_PAIRS, NUM_PAINTED_PAIRS = 16, 8
 
 
 def run_demo(root: str) -> None:
@@ -38,6 +38,9 @@ def run_demo(root: str) -> None:
     plan = load_plan(PLANS / "demo.yaml", DatasetPlan)
     with _timed("generate", took), dataset_bars(lambda: open_work(root, plan.name)):
         release = generate_dataset(plan, root)
+    small = load_plan(PLANS / "demo-painter.yaml", DatasetPlan)
+    with _timed("small painter", took), spinner("small painter"):
+        painted = generate_dataset(small, root)
     training = load_plan(PLANS / "demo-pretrain.yaml", PretrainPlan)
     with _timed("pretrain", took), training_bar(root, training):
         run = pretrain(training, root)
@@ -45,7 +48,10 @@ def run_demo(root: str) -> None:
     evaluation = evaluation.model_copy(update={"run": run.run})
     with _timed("evaluate", took), spinner("evaluate"):
         results = evaluate(evaluation, root)
-    _summarise(open_work(root, plan.name), release, run.metrics, results, took)
+    work = open_work(root, plan.name)
+    pairs = sheet_pairs(work, release, NUM_SHEET_PAIRS)
+    pairs += sheet_pairs(open_work(root, small.name), painted, NUM_PAINTED_PAIRS)
+    _summarise(work, release, pairs, run.metrics, results, took)
 
 
 @contextmanager
@@ -58,12 +64,14 @@ def _timed(step: str, took: dict[str, float]) -> Iterator[None]:
 def _summarise(
     work: Work,
     release: Release,
+    pairs: Sequence[SheetPair],
     metrics: dict[str, Any],
     results: dict[str, Any],
     took: dict[str, float],
 ) -> None:
     sheet = f"{work.dataset.layout.folder}/contact_sheet.png"
-    work.dataset.store.put(sheet, release_sheet(work, release))
+    title = f"{release.release_id}, and below it pairs of a small painter trained on real images"
+    work.dataset.store.put(sheet, contact_sheet(pairs, title))
     steps = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in took.items())
     typer.echo(
         "\n".join(
@@ -81,8 +89,8 @@ def _summarise(
     )
 
 
-def release_sheet(work: Work, release: Release, num_pairs: int = NUM_SHEET_PAIRS) -> bytes:
-    """A contact sheet of pairs spread evenly over a release, as PNG."""
+def sheet_pairs(work: Work, release: Release, num_pairs: int) -> list[SheetPair]:
+    """Pairs spread evenly over a release."""
     pairs = open_table(work.dataset.store, release, Table.PAIRS)
     num_rows = pairs.count_rows()
     num_pairs = min(num_pairs, num_rows)
@@ -90,15 +98,15 @@ def release_sheet(work: Work, release: Release, num_pairs: int = NUM_SHEET_PAIRS
     columns = ["index", "view", "sex", "age_years", "findings", "impression", "entities_requested"]
     rows = pairs.take(indices, columns=columns).to_pylist()
     images = [png for _, png in pairs.read_blobs("image", indices=indices, preserve_order=True)]
-    shown = [_sheet_pair(row, png) for row, png in zip(rows, images, strict=True)]
-    return contact_sheet(shown, title=f"{release.release_id}: {num_rows} pairs")
+    painter = work.plan.painter.kind
+    return [_sheet_pair(row, png, painter) for row, png in zip(rows, images, strict=True)]
 
 
-def _sheet_pair(row: dict[str, Any], png: bytes | None) -> SheetPair:
+def _sheet_pair(row: dict[str, Any], png: bytes | None, painter: str) -> SheetPair:
     assert png, f"pair {row['index']} was published without an image"
     patient = " ".join(str(row[name]) for name in ("view", "sex", "age_years") if row[name])
     return SheetPair(
-        caption=f"#{row['index']}  {patient}",
+        caption=f"#{row['index']}  {patient}  {painter}",
         png=png,
         findings=row["findings"],
         impression=row["impression"],
