@@ -5,19 +5,17 @@ limit and what is no answer count as none: the image is asked about again with a
 Read in this order: prompts/v1.yaml, questions, prompting, parsing, this.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from models.chat.batch import SILENCE_SECONDS, answer_all, server_seed
-from models.chat.client import Completion, Sampling, connect
+from models.chat.batch import SILENCE_SECONDS
 from models.chat.configs import ENDPOINT_REQUESTS
-from models.chat.fit import Purpose, require_fit
-from models.chat.messages import Messages
+from models.chat.fit import Purpose
 from models.chat.served import ServedModel, served_model
+from models.chat.session import ChatSession
 from models.engines import EngineInfo
 from models.images import encode_png
 from models.judges.configs import EndpointJudgeConfig, LanguageModelJudgeConfig
@@ -68,15 +66,13 @@ class LanguageModelJudge:
         self.max_batch_size = max_batch_size
         self._config = config
         self._prompts = load_prompts(config.prompt)
-        self._schema = schema
-        self._silence_seconds = silence_seconds
-        self._loop = asyncio.Runner()
-        self._client = self._loop.run(connect(served))
-        try:
-            self._loop.run(self._check(served))
-        except BaseException:
-            self.close()
-            raise
+        self._session = ChatSession(
+            served, config.temperature, config.top_p, schema, silence_seconds
+        )
+        side = _FIRST_IMAGE_SIDE_PX
+        png = encode_png(np.full((side, side), 128, np.uint8), sample_id="")
+        chats = [(self._prompts.ask(png), config.max_answer_tokens)]
+        self._session.require_fit(JUDGING, chats)
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
         """Answer every request, in order; all of them are in flight at once.
@@ -84,35 +80,16 @@ class LanguageModelJudge:
         Raises:
             EngineFailed: If the server failed on one of them; the others are given up.
         """
-        return self._loop.run(answer_all(requests, self._judge_one, self._silence_seconds))
+        return self._session.answer_all(requests, self._judge_one)
 
     def close(self) -> None:
         """Close the connections."""
-        self._loop.run(self._client.close())
-        self._loop.close()
-
-    async def _check(self, served: ServedModel) -> None:
-        async def first_tokens(messages: Messages) -> int:
-            return (await self._complete(messages, seed=0, max_tokens=1)).num_prompt_tokens
-
-        side = _FIRST_IMAGE_SIDE_PX
-        png = encode_png(np.full((side, side), 128, np.uint8), sample_id="")
-        chats = [(self._prompts.ask(png), self._config.max_answer_tokens)]
-        await require_fit(JUDGING, served, chats, first_tokens, self._silence_seconds)
+        self._session.close()
 
     async def _judge_one(self, request: JudgeRequest) -> Judgement:
         start = time.perf_counter()
         messages = self._prompts.ask(request.png)
-        completion = await self._complete(messages, request.seed, self._config.max_answer_tokens)
+        limit = self._config.max_answer_tokens
+        completion = await self._session.complete(messages, request.seed, limit)
         answers = answers_of(completion.text) if completion.finished else ()
         return Judgement(answers, messages.user, time.perf_counter() - start)
-
-    async def _complete(self, messages: Messages, seed: int, max_tokens: int) -> Completion:
-        sampling = Sampling(
-            temperature=self._config.temperature,
-            top_p=self._config.top_p,
-            seed=server_seed(seed),
-            max_tokens=max_tokens,
-            schema=self._schema,
-        )
-        return await self._client.complete(messages, sampling)

@@ -6,16 +6,15 @@ sample is tried again with another seed.
 Read in this order: prompts/v1.yaml, prompting, examples, parsing, client, this.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 
-from models.chat.batch import SILENCE_SECONDS, answer_all, server_seed
-from models.chat.client import Completion, Sampling, connect
+from models.chat.batch import SILENCE_SECONDS
+from models.chat.client import Completion
 from models.chat.configs import ENDPOINT_REQUESTS
-from models.chat.fit import require_fit
 from models.chat.messages import Messages
 from models.chat.served import ServedModel, served_model
+from models.chat.session import ChatSession
 from models.engines import EngineInfo, WriteRequest, WrittenReport
 from models.writers.language_model.configs import EndpointConfig, LanguageModelConfig
 from models.writers.language_model.examples import prompts_hash, prompts_of
@@ -61,14 +60,11 @@ class LanguageModelWriter:
         self._config = config
         self._prompts = prompts_of(config)
         self._prompts_hash = prompts_hash(config)
-        self._silence_seconds = silence_seconds
-        self._loop = asyncio.Runner()
-        self._client = self._loop.run(connect(served))
-        try:
-            self._loop.run(self._check(served))
-        except BaseException:
-            self.close()
-            raise
+        schema = REPORT_SCHEMA if config.passes == "structured" else None
+        self._session = ChatSession(
+            served, config.temperature, config.top_p, schema, silence_seconds
+        )
+        self._session.require_fit(WRITING, longest_chats(config))
 
     def write(self, requests: Sequence[WriteRequest]) -> list[WrittenReport]:
         """Answer every request, in order; all of them are in flight at once.
@@ -76,19 +72,11 @@ class LanguageModelWriter:
         Raises:
             EngineFailed: If the server failed on one of them; the others are given up.
         """
-        return self._loop.run(answer_all(requests, self._write_one, self._silence_seconds))
+        return self._session.answer_all(requests, self._write_one)
 
     def close(self) -> None:
         """Close the connections."""
-        self._loop.run(self._client.close())
-        self._loop.close()
-
-    async def _check(self, served: ServedModel) -> None:
-        async def first_tokens(messages: Messages) -> int:
-            return (await self._complete(messages, seed=0, max_tokens=1)).num_prompt_tokens
-
-        chats = longest_chats(self._config)
-        await require_fit(WRITING, served, chats, first_tokens, self._silence_seconds)
+        self._session.close()
 
     async def _write_one(self, request: WriteRequest) -> WrittenReport:
         start = time.perf_counter()
@@ -104,26 +92,17 @@ class LanguageModelWriter:
     async def _in_two_passes(self, messages: Messages, seed: int) -> Report:
         """FINDINGS, then the IMPRESSION of them; none is asked for of FINDINGS that are missing."""
         limit = self._config.max_findings_tokens
-        findings = findings_of(_whole(await self._complete(messages, seed, limit)))
+        findings = findings_of(_whole(await self._session.complete(messages, seed, limit)))
         if not findings:
             return Report("", "")
         messages = self._prompts.ask_impression(findings)
         limit = self._config.max_impression_tokens
-        return Report(findings, impression_of(_whole(await self._complete(messages, seed, limit))))
+        impression = _whole(await self._session.complete(messages, seed, limit))
+        return Report(findings, impression_of(impression))
 
     async def _structured(self, messages: Messages, seed: int) -> Report:
         limit = self._config.max_findings_tokens + self._config.max_impression_tokens
-        return report_of(_whole(await self._complete(messages, seed, limit)))
-
-    async def _complete(self, messages: Messages, seed: int, max_tokens: int) -> Completion:
-        sampling = Sampling(
-            temperature=self._config.temperature,
-            top_p=self._config.top_p,
-            seed=server_seed(seed),
-            max_tokens=max_tokens,
-            schema=REPORT_SCHEMA if self._config.passes == "structured" else None,
-        )
-        return await self._client.complete(messages, sampling)
+        return report_of(_whole(await self._session.complete(messages, seed, limit)))
 
 
 def _whole(completion: Completion) -> str:
