@@ -1,13 +1,13 @@
 """Reports through the factory against a bare client of the same vLLM server.
 
     make vllm smollm2
-    python -m benchmarks.vllm_writer [--reports 128] [--rounds 2] [--model FOLDER]
+    python -m benchmarks.vllm_writer [--reports 384] [--rounds 2] [--model FOLDER]
 
 One supervised vLLM server serves both; the factory reaches it by the writer `endpoint`, whose
 client the writer `vllm` shares. The factory plans, writes, gates (by an empty tagger: every report
 is refused after its first try and published as a reject) and publishes reports of a fixed number
 of tokens; the bare client then sends the very same requests, as many in flight, and keeps nothing.
-In turns, ABAB, after one round of each that is not counted. Prints one JSON line: the factory's
+In turns, ABAB, after a short round of each that is not counted. Prints one JSON line: the factory's
 speed as a share of the bare client's, up to the published table and without the server's start.
 """
 
@@ -36,6 +36,7 @@ from storage.layout import DatasetLayout, Table
 
 UNIT_SIZE = 16
 NUM_WRITERS, BATCH_SIZE = 2, 16  # what the writer `vllm` takes on a CPU
+WARM_UP_REPORTS = 32
 MODEL = Path(".venv-vllm/SmolLM2-135M-Instruct")
 
 
@@ -102,7 +103,8 @@ def measure(address: str, num_reports: int, num_rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, prefect_server(folder):
         for number in range(num_rounds + 1):
             root = f"{folder}/root{number}"
-            factory.append(through_factory(config, num_reports, root))
+            count = num_reports if number else WARM_UP_REPORTS
+            factory.append(through_factory(config, count, root))
             bodies = requests_of(config, root)
             start = time.perf_counter()
             tokens = sum(asyncio.run(send_all(address, bodies)))
@@ -119,7 +121,7 @@ def measure(address: str, num_reports: int, num_rounds: int) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reports", type=int, default=128)
+    parser.add_argument("--reports", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", type=Path, default=MODEL)
     arguments = parser.parse_args()

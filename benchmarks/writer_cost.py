@@ -26,6 +26,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -62,6 +63,9 @@ class NoTagger:
     def tag(self, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
         """Nothing, for every text."""
         return [() for _ in texts]
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
 
 def serve() -> None:
@@ -167,7 +171,7 @@ def write_and_publish(
         work = lock_work(plan, root)
         with inline_subflows():
             plan_samples(work.dataset, work.lineage(), work.drawing())
-            for shard in work.wanted_shards():
+            for shard in chain.from_iterable(work.wanted_shards()):
                 write_report_shard(shard)
         written = {Stage.WRITE: work.dataset.ledger.settled(Stage.WRITE)}
         selection = select(work.units, written, SelectionRules(target=None))

@@ -20,15 +20,19 @@ from tasks.real_reports import RealReports, require_enough
 def pinned_corpora(plan: DatasetPlan, store: ObjectStore) -> dict[str, Any]:
     """What plan.lock.json holds of the corpus that samples come from, and of that of examples.
 
-    By content, so that a copy of the corpus under another root fits. None: no corpus.
+    By content, so that a copy of the corpus under another root fits. None: no corpus. Engines
+    made from credentialed data count as such a corpus.
 
     Raises:
         ValueError: If the plan names a corpus that was not ingested.
+        EngineUnavailable: If an engine's model is missing.
     """
     name, writer = _corpus_name(plan), plan.writer
     pinned = {"corpus": None if name is None else _pinned(store, name)}
     if isinstance(writer, LanguageModelConfig) and writer.examples is not None:
         pinned["examples"] = _pinned(store, writer.examples.corpus)
+    if any(engine.restricted() for engine in plan.engines().values()):
+        pinned["engines"] = {"restricted": True}
     return pinned
 
 

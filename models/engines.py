@@ -180,6 +180,13 @@ class EngineConfig(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define revision()")
 
+    def restricted(self) -> bool:
+        """Whether it was made from credentialed data: what it makes or judges derives from them.
+
+        Asked after `revision`, which says what is missing.
+        """
+        return False
+
     def open(self) -> Any:
         """Load the engine: a ReportWriter, ReportPainter, EntityTagger or ImageGate."""
         raise NotImplementedError(f"{type(self).__name__} must define open()")

@@ -8,7 +8,7 @@ from pydantic import Field
 from models.encoders.files import TRANSFORMERS_INDEX, open_clip_model, vision_files
 from models.encoders.two_towers import TwoTowerConfig
 from models.engines import EngineConfig
-from models.hub_models import file_sha256, find_model
+from models.hub_models import file_sha256, find_model, read_json
 from models.vocabulary.revisions import files_hash
 from storage.errors import EngineUnavailable
 
@@ -151,6 +151,11 @@ class FactoryConfig(TwoTowerConfig):
                 f"{self.checkpoint!r}, which does not exist; run `cxr-factory pretrain` first"
             )
         return f"sha256:{file_sha256(path)}"
+
+    def restricted(self) -> bool:
+        """Whether the run was trained on a restricted release, as its `metrics.json` says."""
+        said = Path(self.checkpoint).expanduser().with_name("metrics.json")
+        return said.is_file() and bool(read_json(said).get("restricted"))
 
     def open(self) -> "FactoryEncoder":
         """Load both towers on this machine's GPU, or on its CPU where there is none.

@@ -94,6 +94,12 @@ class SimilarityConfig(EngineConfig):
         rules = files_hash("models.gates", "bank.py", "embedding.py", "similarity.py")
         return joined_hash(rules, encoder, hashlib.sha256(path.read_bytes()).hexdigest())
 
+    def restricted(self) -> bool:
+        """Whether images of a bank are credentialed, or what the encoder was trained on."""
+        from models.gates.bank import bank_origin
+
+        return bank_origin(Path(self.bank)).restricted or self.encoder.restricted()
+
     def open(self) -> "SimilarityGate":
         """Read the banks and load the encoder."""
         from models.gates.similarity import SimilarityGate
@@ -128,6 +134,10 @@ class AgreementConfig(EngineConfig):
         """
         rules = files_hash("models.gates", "agreement.py", "embedding.py")
         return joined_hash(rules, self.encoder.revision())
+
+    def restricted(self) -> bool:
+        """Whether what the encoder was trained on is credentialed."""
+        return self.encoder.restricted()
 
     def open(self) -> "AgreementGate":
         """Load both towers."""
@@ -184,6 +194,12 @@ class NearestRealConfig(EngineConfig):
         content = require_real_images(self.index, self.encoder.kind, encoder)
         rules = files_hash("models.gates", "embedding.py", "nearest_real.py", "real_images.py")
         return joined_hash(rules, encoder, content)
+
+    def restricted(self) -> bool:
+        """Whether the training images are credentialed, or what the encoder was trained on."""
+        from models.gates.real_images import real_images_origin
+
+        return real_images_origin(self.index).restricted or self.encoder.restricted()
 
     def open(self) -> "NearestRealGate":
         """Open the table and load the encoder."""

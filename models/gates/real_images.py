@@ -165,6 +165,12 @@ def require_real_images(path: str, encoder: str, encoder_revision: str) -> str:
     return origin.content_sha256
 
 
+def real_images_origin(path: str) -> RealImagesOrigin:
+    """What a table derives from. Raises as `require_real_images`."""
+    origin, _ = _metadata(path, _open(path))
+    return origin
+
+
 def _open(path: str) -> Any:
     import lance
 

@@ -1,11 +1,13 @@
-"""A Prefect server for the flow tests, and plans small enough for them."""
+"""A Prefect server for the flow tests, what it keeps, and plans small enough for them."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_DATABASE_CONNECTION_URL
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.plans import DatasetPlan
@@ -19,6 +21,23 @@ def prefect_server() -> Iterator[None]:
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         yield
     del os.environ["PREFECT_API_URL"]
+
+
+def all_that_prefect_keeps(until: str) -> str:
+    """Every row of the server's database: runs, parameters, states, logs, events, artifacts.
+
+    Args:
+        until: What the server is waited for to hold, since it takes events in batches.
+    """
+    path = str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value()).partition(":///")[2]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            kept = "\n".join(database.iterdump())
+        if until in kept:
+            return kept
+        time.sleep(0.5)
+    raise AssertionError(f"Prefect's server never held {until!r}")
 
 
 def tiny_plan(**changes: Any) -> DatasetPlan:

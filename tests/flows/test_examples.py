@@ -19,7 +19,7 @@ from storage.objects import open_store
 from storage.readers.folder import COLLECTION
 from storage.readers.rows import patient_split
 from storage.records import Split
-from tests.flows.conftest import tiny_plan
+from tests.flows.conftest import all_that_prefect_keeps, tiny_plan
 from tests.models.chat.fake_server import FakeServer, error, serving, truthful
 from tests.storage.readers.made_files import grey, write_csv
 
@@ -84,6 +84,8 @@ def test_examples_reach_the_model_alone(
         assert CANARY not in place
     for path in Path(root, "datasets/told").rglob("*"):
         assert path.is_dir() or CANARY.encode() not in path.read_bytes(), path
+    kept = all_that_prefect_keeps(until="cxr-factory.release.told.1")
+    assert CANARY not in kept
     pairs = lance.dataset(f"{root}/datasets/told/pairs.lance").to_table(columns=["written"])
     hashes = {row["written"]["prompt_sha256"] for row in pairs.to_pylist()}
     assert hashes == {prompts_hash(writer)}

@@ -12,6 +12,7 @@ from models.painters.diffusion.hub import fetch_snapshot
 from storage.errors import EngineUnavailable
 
 INDEX = "model_index.json"
+PROVENANCE_FILE = "training.json"  # what the factory's own training writes beside it
 # What diffusers and transformers read; other files of a component's folder change no image.
 SUFFIXES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 LEFT_OUT = ("safety_checker",)  # components that are never loaded
@@ -40,6 +41,11 @@ class Checkpoint:
     def revision(self) -> str:
         """The hub commit, or SHA-256 over names and bytes of the files that are loaded."""
         return self.commit or files_revision(self.folder, self.files())
+
+    def restricted(self) -> bool:
+        """Whether the factory's own training wrote beside it that its images are credentialed."""
+        said = self.folder / PROVENANCE_FILE
+        return said.is_file() and bool(read_json(said).get("restricted"))
 
     def index(self) -> dict[str, Any]:
         """model_index.json."""

@@ -148,6 +148,10 @@ class DiffusersConfig(EngineConfig):
         """
         return self.checkpoint().revision()
 
+    def restricted(self) -> bool:
+        """Whether the factory trained it on credentialed images; of others nothing is known."""
+        return self.checkpoint().restricted()
+
     def open(self) -> "DiffusersPainter":
         """Load the pipeline on this machine's GPU, or on its CPU where there is none.
 

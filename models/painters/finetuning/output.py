@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from models.painters.diffusion.checkpoints import PROVENANCE_FILE
 from models.painters.finetuning.captions import Subject, full_caption
 from models.painters.finetuning.networks import Networks
 from models.vlp.schedule import Purpose, torch_random
 
-PROVENANCE_FILE = "training.json"
 # Of the contact sheets: images a side, scale of classifier-free guidance, steps of the solver.
 SHEET_SIDE, GUIDANCE_SCALE, NUM_SOLVER_STEPS = 4, 2.0, 20
 
