@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 STOP_SECONDS = 20.0  # to end by itself; then it is killed
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2), Linux
@@ -29,6 +30,7 @@ def main() -> int:
     status = server.wait()
     _signal_all(server, signal.SIGKILL)  # what it left behind still holds its GPUs
     _wait_for_all(server)
+    _end_orphans()
     return status if status >= 0 else 128 - status
 
 
@@ -53,6 +55,27 @@ def _wait_for_all(server: "subprocess.Popen[bytes]") -> None:
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-server.pid, 0)
+
+
+def _end_orphans() -> None:
+    """Kill what it started in sessions of their own, which are our children since it ended."""
+    while orphans := _children():
+        for pid in orphans:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    """Processes whose parent we are; none where there is no /proc (then none is given to us)."""
+    ours = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # one that ended as we looked
+            pid_and_name, _, rest = entry.read_text(errors="replace").rpartition(")")
+            if int(rest.split()[1]) == os.getpid():
+                ours.append(int(pid_and_name.split(maxsplit=1)[0]))
+    return ours
 
 
 if __name__ == "__main__":
