@@ -30,14 +30,14 @@ class AgreementPairs(Plan):
     """For the agreement gate: a corpus whose images have reports."""
 
     kind: Literal["agreement"] = "agreement"
-    corpus: Name
+    corpus: Name = Field(description="An ingested corpus of images with reports.")
 
 
 class NearestRealImages(Plan):
     """For the nearest_real gate: the corpus whose training images are compared with."""
 
     kind: Literal["nearest_real"] = "nearest_real"
-    corpus: Name
+    corpus: Name = Field(description="An ingested corpus of images.")
 
 
 class CalibratePlan(Plan):
@@ -50,7 +50,9 @@ class CalibratePlan(Plan):
     encoder: EncoderConfig = Field(
         default_factory=handcrafted_encoder, description="What embeds the images."
     )
-    rules: CalibrationRules = Field(default_factory=CalibrationRules)
+    rules: CalibrationRules = Field(
+        default_factory=CalibrationRules, description="On how many images, and what to accept."
+    )
 
     @model_validator(mode="after")
     def _encoder_suits_the_gate(self) -> "CalibratePlan":

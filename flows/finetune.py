@@ -18,7 +18,9 @@ class FinetunePlan(BaseModel):
 
     name: Name = Field(description="Of the run: the painter lies in models/<name>/pipeline.")
     corpus: Name = Field(description="An ingested corpus of images.")
-    model: FinetuningConfig = Field(default_factory=FinetuningConfig)
+    model: FinetuningConfig = Field(
+        default_factory=FinetuningConfig, description="Networks and training."
+    )
 
 
 @flow(name="finetune-painter", flow_run_name="finetune {plan.name}")

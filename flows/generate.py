@@ -74,7 +74,11 @@ def _generate(work: Work) -> Release:
     task_runner=UNIT_RUNNER,
 )
 def write_report_shard(shard: ShardRef) -> ShardSummary:
-    """Write a report for every sample, tag it, and keep it if it says what was asked (step 4)."""
+    """Write a report for every sample, tag it, and keep it if it says what was asked (step 4).
+
+    Args:
+        shard: Which units of which dataset; dispatch fills it in.
+    """
     with open_writing(shard) as work:
         return settle_units(work, unwritten_units(shard), shard.execution)
 
@@ -85,7 +89,11 @@ def write_report_shard(shard: ShardRef) -> ShardSummary:
     task_runner=UNIT_RUNNER,
 )
 def paint_image_shard(shard: ShardRef) -> ShardSummary:
-    """Paint an image for every kept report, and keep it if the image gates agree (steps 5, 6)."""
+    """Paint an image for every kept report, and keep it if the image gates agree (steps 5, 6).
+
+    Args:
+        shard: Which units of which dataset; dispatch fills it in.
+    """
     with open_painting(shard) as work:
         return settle_units(work, unpainted_units(shard), shard.execution)
 
@@ -96,14 +104,23 @@ def paint_image_shard(shard: ShardRef) -> ShardSummary:
     task_runner=UNIT_RUNNER,
 )
 def judge_image_shard(shard: ShardRef) -> ShardSummary:
-    """Ask six questions about every kept image; what is refused is painted again (step 6)."""
+    """Ask six questions about every kept image; what is refused is painted again (step 6).
+
+    Args:
+        shard: Which units of which dataset; dispatch fills it in.
+    """
     with open_judging(shard) as work:
         return settle_units(work, unjudged_units(shard), shard.execution)
 
 
 @flow(name="publish-dataset", flow_run_name="publish {dataset}")
 def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
-    """Move settled units into the Lance tables exactly once, and release them if none lacks."""
+    """Move settled units into the Lance tables exactly once, and release them if none lacks.
+
+    Args:
+        dataset: Name of a dataset whose plan is locked.
+        root: Folder or s3://bucket/prefix that holds it.
+    """
     work = open_work(root, dataset)
     selection = work.selection()
     show_acceptance(work.plan.name, selection)

@@ -90,7 +90,7 @@ class CorpusEntities(Plan):
     """The entity table of an ingested corpus."""
 
     kind: Literal["corpus"] = "corpus"
-    corpus: Name
+    corpus: Name = Field(description="An ingested corpus with reports.")
 
 
 EntitySource = Annotated[BuiltInEntities | CorpusEntities, Field(discriminator="kind")]
@@ -197,9 +197,14 @@ class ExecutionPlan(Plan):
 class DatasetPlan(Plan):
     """A dataset to make: what is drawn, who writes and paints, and what is accepted."""
 
-    name: Name
+    name: Name = Field(
+        description="Of the dataset: a-z, 0-9, - and _. Another plan under a name that is taken is "
+        "refused."
+    )
     description: str = Field("", max_length=2000, description="For people; no part of identity.")
-    target: AcceptedTarget | AllTarget
+    target: AcceptedTarget | AllTarget = Field(
+        description="How many pairs: a number accepted, or whatever is accepted of a number drawn."
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Everything random derives from it.")
     unit_size: int = Field(
         32,
@@ -210,21 +215,37 @@ class DatasetPlan(Plan):
     entities: EntitySource = Field(
         default_factory=BuiltInEntities, description="Where entities are drawn from."
     )
-    sampling: SamplingRules = Field(default_factory=SamplingRules)
-    patients: PatientMix = Field(default_factory=PatientMix)
-    splits: SplitShares = Field(default_factory=SplitShares)
-    writer: WriterConfig
-    tagger: TaggerConfig = Field(
-        default_factory=lambda: engine_config("taggers", {"kind": "lexicon"})
+    sampling: SamplingRules = Field(
+        default_factory=SamplingRules, description="How entities are drawn for each report."
     )
-    report_rules: ReportRules = Field(default_factory=ReportRules)
-    painter: PainterConfig
-    image_rules: ImageRules = Field(default_factory=ImageRules)
+    patients: PatientMix = Field(
+        default_factory=PatientMix, description="Views, sexes and ages of the patients."
+    )
+    splits: SplitShares = Field(
+        default_factory=SplitShares, description="Which samples are to train on, and which not."
+    )
+    writer: WriterConfig = Field(description="Who writes the reports, or where real ones are from.")
+    tagger: TaggerConfig = Field(
+        default_factory=lambda: engine_config("taggers", {"kind": "lexicon"}),
+        description="Who reads back which entities a report states.",
+    )
+    report_rules: ReportRules = Field(
+        default_factory=ReportRules, description="Which reports are kept."
+    )
+    painter: PainterConfig = Field(description="Who paints the images.")
+    image_rules: ImageRules = Field(
+        default_factory=ImageRules, description="How images are asked for, and which are kept."
+    )
     judge: JudgeConfig = Field(
         None, description="Model that is asked study 1's six questions about every image kept."
     )
-    judge_rules: JudgeRules = Field(default_factory=JudgeRules)
-    execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
+    judge_rules: JudgeRules = Field(
+        default_factory=JudgeRules, description="Which of the judge's answers reject an image."
+    )
+    execution: ExecutionPlan = Field(
+        default_factory=ExecutionPlan,
+        description="Where and how the work runs; may differ from run to run.",
+    )
 
     @model_validator(mode="after")
     def _real_reports_draw_nothing(self) -> "DatasetPlan":

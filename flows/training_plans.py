@@ -14,22 +14,25 @@ from storage.records import Split
 class PretrainPlan(Plan):
     """A model to train on a release."""
 
-    name: Name
-    dataset: Name
+    name: Name = Field(description="Of the model; the run is named <name>-r<release>.")
+    dataset: Name = Field(description="A dataset with a release.")
     release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
-    model: PretrainingConfig = Field(default_factory=PretrainingConfig)
+    model: PretrainingConfig = Field(
+        default_factory=PretrainingConfig, description="Objective, towers and training."
+    )
 
 
 class PhantomSet(Plan):
     """Images painted for evaluation alone, by a painter that places findings by entity."""
 
     kind: Literal["phantoms"] = "phantoms"
-    name: Name = "phantoms"
+    name: Name = Field("phantoms", description="Of the set, in the metrics.")
     num_images: int = Field(400, ge=20, le=1_000_000, description="Images to paint.")
     seed: int = Field(0, ge=0, lt=2**63, description="Of the requests; never a dataset's.")
     painter: PainterConfig = Field(
         default_factory=lambda: engine_config("painters", {"kind": "phantom"}),
         validate_default=True,
+        description="Must know which findings it paints.",
     )
 
 
@@ -37,8 +40,8 @@ class CorpusSet(Plan):
     """Real images of an ingested corpus, with its labels."""
 
     kind: Literal["corpus"] = "corpus"
-    name: Name
-    corpus: Name
+    name: Name = Field(description="Of the set, in the metrics.")
+    corpus: Name = Field(description="An ingested corpus of labelled images.")
     split: Split | None = Field(
         Split.TEST,
         description="Patients to evaluate on; None: all of them, for a corpus nothing learnt from.",
@@ -53,4 +56,6 @@ class EvaluatePlan(Plan):
 
     run: Name = Field(description="Name of the model run to evaluate.")
     sets: tuple[EvaluationSet, ...] = Field(min_length=1, description="Sets to evaluate on.")
-    zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
+    zero_shot: ZeroShotConfig = Field(
+        default_factory=ZeroShotConfig, description="How the model is asked, and how sure it is."
+    )

@@ -42,7 +42,9 @@ class ShardRef(BaseModel):
     number: int = Field(ge=0, description="Position of the shard in the dataset.")
     units: tuple[int, ...] = Field(min_length=1, description="Units the shard still owes.")
     round_number: int = Field(1, ge=1, description="Of painting and judging; see storage.rounds.")
-    execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
+    execution: ExecutionPlan = Field(
+        default_factory=ExecutionPlan, description="As the dataset's plan has it."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from models.registry import registered_class, registered_config, registered_kinds
+from models.registry import registered_config, registered_form
 from storage.records import Entity, FindingMask, Report, Sex, Verdict, View
 
 
@@ -207,24 +207,4 @@ def engine_config(seam: str, settings: Any) -> EngineConfig:
 
 def engine_form(seam: str) -> dict[str, Any]:
     """JSON schema of a seam's engines, for a form: one alternative per registered kind."""
-    classes = {kind: registered_class(seam, kind, EngineConfig) for kind in registered_kinds(seam)}
-    forms = [_self_contained(cls.model_json_schema()) for cls in classes.values()]
-    named = [form | {"title": kind} for kind, form in zip(classes, forms, strict=True)]
-    return {"type": "object", "oneOf": named}
-
-
-def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with its definitions put where they are referred to, to stand inside another."""
-    definitions = schema.get("$defs", {})
-
-    def resolve(part: Any) -> Any:
-        if isinstance(part, list):
-            return [resolve(item) for item in part]
-        if not isinstance(part, dict):
-            return part
-        if "$ref" in part:
-            return resolve(definitions[part["$ref"].rpartition("/")[2]])
-        return {key: resolve(value) for key, value in part.items() if key != "$defs"}
-
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
+    return registered_form(seam, EngineConfig)

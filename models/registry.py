@@ -56,3 +56,28 @@ def registered_config(seam: str, settings: Any, base: type[ConfigT]) -> ConfigT:
         known = ", ".join(registered_kinds(seam))
         raise ValueError(f"{seam}: expected settings with a kind ({known}), got {settings!r}")
     return registered_class(seam, settings["kind"], base).model_validate(settings)
+
+
+def registered_form(seam: str, base: type[BaseModel]) -> dict[str, Any]:
+    """JSON schema of what a seam may be set to, for a form: one alternative per registered kind."""
+    classes = {kind: registered_class(seam, kind, base) for kind in registered_kinds(seam)}
+    forms = [_self_contained(cls.model_json_schema()) for cls in classes.values()]
+    named = [form | {"title": kind} for kind, form in zip(classes, forms, strict=True)]
+    return {"type": "object", "oneOf": named}
+
+
+def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its definitions put where they are referred to, to stand inside another."""
+    definitions = schema.get("$defs", {})
+
+    def resolve(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolve(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return resolve(definitions[part["$ref"].rpartition("/")[2]])
+        return {key: resolve(value) for key, value in part.items() if key != "$defs"}
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved

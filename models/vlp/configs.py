@@ -2,8 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    WithJsonSchema,
+    model_validator,
+)
 
+from models.registry import registered_form
 from models.vlp.objectives import ConvirtConfig, ObjectiveConfig, objective_config
 
 _FORM = ConfigDict(extra="forbid", frozen=True)
@@ -138,12 +147,19 @@ def _found_by_kind(value: Any) -> Any:
     return objective_config(value) if isinstance(value, dict) else value
 
 
+_Objective = Annotated[
+    SerializeAsAny[ObjectiveConfig],
+    BeforeValidator(_found_by_kind),
+    WithJsonSchema(registered_form("objectives", ObjectiveConfig)),
+]
+
+
 class PretrainingConfig(BaseModel):
     """All that shapes a pre-trained model, its data apart."""
 
     model_config = _FORM
 
-    objective: Annotated[SerializeAsAny[ObjectiveConfig], BeforeValidator(_found_by_kind)] = Field(
+    objective: _Objective = Field(
         default_factory=ConvirtConfig, description="What is minimised; found by its kind"
     )
     image_tower: ImageTowerConfig = Field(ImageTowerConfig(), description="Image tower")
