@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -276,6 +277,10 @@ def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     _show({"checks": [asdict(check) for check in checks]}, "\n".join(lines), as_json)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
+
+
+for _command in entry_points(group="cxr_factory.commands"):  # of rooms that this may not import
+    app.command(_command.name)(_command.load())
 
 
 def _report_dataset(root: str, name: str, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import packages_distributions, version
 
 import pytest
 
-OURS = ("browser", "flows", "models", "storage", "tasks")
+OURS = ("browser", "deployments", "flows", "models", "storage", "tasks")
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "vllm", "timm", "torchvision")
 
 

@@ -1,0 +1,1 @@
+"""What runs the factory as a fleet: deployments, pools, workers, containers, and the plans."""

@@ -1,0 +1,100 @@
+"""Automations of the factory's own: runs whose process is gone are found and marked Crashed.
+
+Prefect itself never notices: a run whose host lost power stays Running for ever, and what waits for
+it waits too. Once it is Crashed, dispatch starts the shard again.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events import EventTrigger
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import Automation, AutomationCore, Posture
+
+from deployments.changes import Change, Outcome
+from deployments.settings import HEARTBEAT_SECONDS
+
+SILENT_FOR = timedelta(seconds=3 * HEARTBEAT_SECONDS)
+PENDING_FOR = timedelta(seconds=120)
+
+_RUN = "prefect.flow-run."
+# Every way for a run to leave a state in which a process must be at work on it.
+_LEFT = {
+    f"{_RUN}{name}"
+    for name in (
+        *("Completed", "Failed", "TimedOut", "Crashed", "Cancelling", "Cancelled"),
+        *("Scheduled", "Late", "Resuming", "Retrying", "AwaitingRetry", "AwaitingConcurrencySlot"),
+        *("Paused", "Suspended"),
+    )
+}
+
+
+def silent_runs(silent_for: timedelta = SILENT_FOR) -> AutomationCore:
+    """Crash what sent a heartbeat, and then none for so long.
+
+    Inline subflows send none (decision 0004): their parent's speaks for them.
+    """
+    heartbeat = f"{_RUN}heartbeat"
+    return _crash(
+        name="Crash runs without heartbeat",
+        message=f"no heartbeat for {silent_for.seconds} s: its process or host is gone",
+        after={heartbeat},
+        expect=_LEFT | {heartbeat},
+        within=silent_for,
+    )
+
+
+def stuck_runs(pending_for: timedelta = PENDING_FOR) -> AutomationCore:
+    """Crash what a worker took and did not start for so long."""
+    return _crash(
+        name="Crash runs that never start",
+        message=f"Pending for {pending_for.seconds} s: the worker that took it is gone",
+        after={f"{_RUN}Pending"},
+        expect=_LEFT | {f"{_RUN}Running"},
+        within=pending_for,
+    )
+
+
+def ensure_automations(client: SyncPrefectClient) -> Iterator[Change]:
+    """Create or renew the automations that no deployment owns."""
+    for automation in (silent_runs(), stuck_runs()):
+        yield ensure_automation(client, automation)
+
+
+def ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> Change:
+    """Create an automation, or give it what it should do; one that was switched off stays off."""
+    thing = f"automation {wanted.name!r}"
+    found = client.read_automations_by_name(wanted.name)
+    if not found:
+        client.create_automation(wanted)
+        return Change(thing, Outcome.CREATED)
+    if _does(found[0]) == _does(wanted):
+        return Change(thing, Outcome.UNCHANGED)
+    kept = wanted.model_copy(update={"enabled": found[0].enabled})
+    client.update_automation(found[0].id, AutomationCore(**kept.model_dump()))
+    return Change(thing, Outcome.UPDATED)
+
+
+def _does(automation: Automation | AutomationCore) -> dict[str, object]:
+    return automation.model_dump(include={"description", "trigger", "actions"})
+
+
+def _crash(
+    name: str, message: str, after: set[str], expect: set[str], within: timedelta
+) -> AutomationCore:
+    return AutomationCore(
+        name=name,
+        description=f"{message}. Installed by cxr-factory init.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            match={"prefect.resource.id": f"{_RUN}*"},
+            for_each={"prefect.resource.id"},
+            after=after,
+            expect=expect,
+            threshold=1,
+            within=within,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
+    )

@@ -1,0 +1,173 @@
+"""`cxr-factory up`: server, deployments and workers on one machine, until it is told to stop."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+
+import typer
+
+from deployments.children import Child
+from deployments.settings import HOST, api_address, fleet_settings, state_folder
+from deployments.workers import places, visible_gpus
+from storage.errors import FactoryError
+from storage.objects import open_store
+
+READY_SECONDS = 300.0  # a first start makes the database
+_POLL_SECONDS = 0.5
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class ServerEnded(FactoryError):
+    """The Prefect server ended, and with it the fleet."""
+
+
+def run_fleet(root: str, port: int) -> None:
+    """Start everything, say where it is, and watch it until a signal.
+
+    Args:
+        root: Folder or s3://bucket/prefix that runs read and write by default.
+        port: Of the server and its UI.
+
+    Raises:
+        ValueError: If the port is in use, or the root names another kind of store.
+        ServerEnded: If the server ends by itself, or is not ready in time.
+    """
+    where = open_store(root).root
+    home = state_folder(where)
+    places_here = places(visible_gpus())
+    _require_free(port)
+    os.environ.update(fleet_settings(home, port))  # before Prefect is imported: it reads them once
+    server = Child("server", _server_command(port), os.environ, home / "logs" / "server.log")
+    workers = [
+        Child(
+            place.name,
+            place.command(),
+            os.environ | place.environment(),
+            home / "logs" / f"{place.name}.log",
+        )
+        for place in places_here
+    ]
+    with _stop_signals() as stopping, _running(server, workers):
+        server.start()
+        _wait_until_ready(server, port, stopping)
+        if stopping.is_set():
+            return
+        _set_up(where)
+        for worker in workers:
+            worker.start()
+        typer.echo(_addresses(where, port, home, [worker.name for worker in workers]))
+        _watch(server, workers, stopping)
+
+
+def _set_up(root: str) -> None:
+    from deployments.changes import changes_text
+    from deployments.initialise import initialise
+
+    typer.echo(changes_text(initialise(root)))
+
+
+def _server_command(port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "prefect", "server", "start"),
+        *("--host", HOST, "--port", str(port)),
+    ]
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((HOST, port))
+        except OSError as error:
+            raise ValueError(
+                f"expected port {port} to be free, got: {error.strerror}; stop what listens "
+                "there, or name another with --port"
+            ) from error
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that is set by Ctrl-C, or by being told to end."""
+    stopping = threading.Event()
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    for number in _STOPPING:
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _running(server: Child, workers: Sequence[Child]) -> Iterator[None]:
+    """Stops all at the end of the block, the server last: workers report to it how runs ended."""
+    try:
+        yield
+    finally:
+        typer.echo("stopping")
+        for worker in workers:
+            worker.ask_to_stop()
+        for worker in workers:
+            worker.wait()
+        server.ask_to_stop()
+        server.wait()
+
+
+def _wait_until_ready(server: Child, port: int, stopping: threading.Event) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(port) and not stopping.wait(_POLL_SECONDS):
+        _require_alive(server)
+        if time.monotonic() > deadline:
+            raise ServerEnded(
+                f"expected the Prefect server to answer in {READY_SECONDS:g} s, its last words: "
+                f"{server.last_words()}; see {server.log}"
+            )
+
+
+def _answers(port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{api_address(port)}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, HTTPException):
+        return False
+
+
+def _require_alive(server: Child) -> None:
+    if (status := server.exit_status()) is not None:
+        raise ServerEnded(
+            f"the Prefect server ended with exit status {status}: {server.last_words()}; all is "
+            f"stopped; see {server.log} and run cxr-factory up again"
+        )
+
+
+def _watch(server: Child, workers: Sequence[Child], stopping: threading.Event) -> None:
+    """Start again what dies, until a signal; without a server there is nothing to work for."""
+    while not stopping.wait(_POLL_SECONDS):
+        _require_alive(server)
+        for worker in workers:
+            if (status := worker.exit_status()) is not None and worker.may_restart():
+                typer.echo(f"worker {worker.name} ended with exit status {status}; started again")
+                worker.start()
+
+
+def _addresses(root: str, port: int, home: Path, workers: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f"UI       http://{HOST}:{port}",
+            f"API      export PREFECT_API_URL={api_address(port)}",
+            f"root     {root}",
+            f"workers  {', '.join(workers)}",
+            f"logs     {home / 'logs'}",
+            "Ctrl-C stops all of it",
+        ]
+    )

@@ -1,0 +1,250 @@
+"""`up` and `init` as a person types them: a real server, real workers, and nothing left behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Running
+
+from deployments.automations import ensure_automation, silent_runs
+from deployments.pools import POOLS
+from storage.layout import Table
+from storage.releases import Release
+from tasks.events import announce_checkpoint, announce_release
+from tests.deployments.processes import free_ports, processes_with, wait_until
+from tests.flows.conftest import tiny_plan
+
+CLI = str(Path(sys.executable).parent / "cxr-factory")
+
+RELEASE = Release(
+    number=3,
+    dataset="tiny",
+    fingerprint="f" * 64,
+    versions={Table.PAIRS: 1},
+    num_accepted=24,
+    target=24,
+    complete=True,
+    restricted=False,
+    created_at="2026-01-01T00:00:00+00:00",
+)
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A running `up`."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    port: int
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "up.log").read_text()
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "factory"
+
+    @property
+    def client(self) -> SyncPrefectClient:
+        return get_client(sync_client=True)
+
+    def workers(self) -> dict[str, int]:
+        """The workers' processes by pool."""
+        found = {}
+        for pid, command in processes_with(str(self.root)).items():
+            if (pool := re.search(r"-m prefect worker start .*--pool (\S+)", command)) and (
+                "server_guard" not in command
+            ):
+                found[pool[1]] = pid
+        return found
+
+    def run_init(self, root: Path | None = None) -> list[dict[str, str]]:
+        command = [CLI, "init", "--root", str(root or self.root), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+        changes: list[dict[str, str]] = json.loads(done.stdout)["changes"]
+        return changes
+
+
+@contextmanager
+def _up(folder: Path) -> Iterator[Fleet]:
+    (port,) = free_ports(1)
+    command = [CLI, "up", "--root", str(folder / "factory"), "--port", str(port)]
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    environment |= {"CUDA_VISIBLE_DEVICES": "", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    with (folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    fleet = Fleet(process, folder, port)
+    try:
+        wait_until(lambda: "Ctrl-C" in fleet.said or process.poll() is not None, "up", 300)
+        assert process.poll() is None, fleet.said
+        yield fleet
+    finally:
+        process.kill()
+        process.wait()
+        wait_until(lambda: processes_with(str(folder)) == {}, "the end of all", seconds=60)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with _up(tmp_path_factory.mktemp("fleet")) as running:
+        address = f"http://127.0.0.1:{running.port}/api"
+        with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: address}):
+            patch.setenv("PREFECT_API_URL", address)
+            yield running
+
+
+def test_up_serves_the_ui_and_a_worker_of_every_pool_comes_online(fleet: Fleet) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{fleet.port}/", timeout=30) as page:
+        assert b"Prefect" in page.read()
+    assert f"http://127.0.0.1:{fleet.port}/api" in fleet.said
+    for pool in POOLS:
+        wait_until(lambda pool=pool: _online(fleet, pool), f"a worker of {pool}")
+        queues = fleet.client.read_work_queue_by_name("urgent", pool).priority
+        assert queues < fleet.client.read_work_queue_by_name("default", pool).priority
+
+
+def _online(fleet: Fleet, pool: str) -> bool:
+    workers = fleet.client.read_workers_for_work_pool(pool)
+    return [worker.status.value for worker in workers] == ["ONLINE"]
+
+
+def test_init_again_changes_nothing_and_leaves_what_a_person_set(fleet: Fleet) -> None:
+    before = {one.name: one.updated for one in fleet.client.read_deployments()}
+    assert {change["outcome"] for change in fleet.run_init()} == {"unchanged"}
+    assert before == {one.name: one.updated for one in fleet.client.read_deployments()}
+    deployment = fleet.client.read_deployment_by_name("generate-dataset/generate-dataset")
+    assert deployment.entrypoint == "flows.generate.generate_dataset"
+    assert deployment.parameters["root"] == str(fleet.root)
+    ours = deployment.parameters | {"plan": {"name": "mine"}}
+    address = f"/deployments/{deployment.id}"
+    fleet.client.request("PATCH", address, json={"parameters": ours, "description": "old"})
+    changed = [one["thing"] for one in fleet.run_init() if one["outcome"] == "updated"]
+    assert changed == ["deployment generate-dataset/generate-dataset"]
+    again = fleet.client.read_deployment(deployment.id)
+    assert again.parameters == ours
+    assert again.description == deployment.description
+    assert [schedule.active for schedule in again.schedules] == [False]
+
+
+def test_release_starts_pretraining_and_a_checkpoint_starts_evaluation(fleet: Fleet) -> None:
+    with _paused(fleet, "gpu-image", "cpu"):
+        for _ in range(2):  # two racing runs announce the same release
+            announce_release(str(fleet.root), RELEASE)
+        pretrained = _only_run(fleet, "pretrain")
+        assert pretrained.parameters == {
+            "root": str(fleet.root),
+            "plan": {"name": "tiny", "dataset": "tiny", "release": 3, "model": {}},
+        }
+        announce_checkpoint(str(fleet.root), "tiny-r3", "tiny@3")
+        evaluated = _only_run(fleet, "evaluate")
+        assert evaluated.parameters["plan"]["run"] == "tiny-r3"
+        assert evaluated.parameters["plan"]["sets"][0]["kind"] == "phantoms"
+        assert len(_runs(fleet, "pretrain")) == 1
+
+
+@contextmanager
+def _paused(fleet: Fleet, *pools: str) -> Iterator[None]:
+    """What is started in the pools waits, and is gone afterwards: there are no such datasets."""
+    for pool in pools:
+        fleet.client.request("PATCH", f"/work_pools/{pool}", json={"is_paused": True})
+    yield
+    for run in fleet.client.read_flow_runs():
+        fleet.client.delete_flow_run(run.id)
+    for pool in pools:
+        fleet.client.request("PATCH", f"/work_pools/{pool}", json={"is_paused": False})
+
+
+def _runs(fleet: Fleet, name: str) -> list[FlowRun]:
+    chosen = FlowFilter(name=FlowFilterName(any_=[name]))
+    return fleet.client.read_flow_runs(flow_filter=chosen)
+
+
+def _only_run(fleet: Fleet, name: str) -> FlowRun:
+    wait_until(lambda: len(_runs(fleet, name)) == 1, f"a run of {name}")
+    return _runs(fleet, name)[0]
+
+
+def test_run_whose_heartbeats_cease_is_found_crashed_and_gone_on_with(fleet: Fleet) -> None:
+    impatient = silent_runs(timedelta(seconds=10)).model_copy(update={"name": "impatient"})
+    ensure_automation(fleet.client, impatient)
+    deployment = fleet.client.read_deployment_by_name("generate-dataset/generate-dataset")
+    plan = tiny_plan().model_dump(mode="json")
+    with _paused(fleet, "cpu"):
+        run = fleet.client.create_flow_run_from_deployment(
+            deployment.id, parameters={"plan": plan}, state=Running()
+        )
+
+        def is_crashed() -> bool:
+            state = fleet.client.read_flow_run(run.id).state
+            return state is not None and state.is_crashed()
+
+        resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+        emit_event("prefect.flow-run.heartbeat", resource)
+        wait_until(is_crashed, "the crash")
+        state = fleet.client.read_flow_run(run.id).state
+        assert state is not None
+        assert "no heartbeat for 10 s" in str(state.message)
+        assert _only_run(fleet, "retry-failed-units").parameters == {
+            "dataset": "tiny",
+            "root": str(fleet.root),
+            "execution": plan["execution"],
+        }
+
+
+def test_worker_that_dies_is_started_again(fleet: Fleet) -> None:
+    wait_until(lambda: set(fleet.workers()) == set(POOLS), "all workers")
+    killed = fleet.workers()["gpu-text"]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: fleet.workers().get("gpu-text", killed) != killed, "another worker")
+    assert "worker gpu-text ended with exit status 137; started again" in fleet.said
+
+
+def test_up_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [CLI, "up", "--root", str(tmp_path / "factory"), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"expected port {port} to be free" in line
+    assert not (tmp_path / "factory").exists()
+
+
+def test_init_without_a_server_says_so_in_one_line(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    command = [CLI, "init", "--root", str(tmp_path / "factory")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=environment
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"expected a Prefect server at http://127.0.0.1:{port}/api, got:" in line
+
+
+def test_up_told_to_end_stops_everything(fleet: Fleet) -> None:  # the last test of this fleet
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.process.wait(timeout=120) == 0, fleet.said
+    assert processes_with(str(fleet.folder)) == {}
+    assert "Traceback" not in fleet.said
