@@ -20,7 +20,19 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Root = Annotated[str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")]
+
+def _reachable(root: str) -> str:
+    """A root that cannot be read is said at once, before a server is started for the work."""
+    if "://" in root:
+        from storage.objects import require_reachable
+
+        require_reachable(root)
+    return root
+
+
+ROOT_HELP = "Folder or s3://bucket/prefix that holds everything."
+Root = Annotated[str, typer.Option(help=ROOT_HELP, callback=_reachable)]
+AnyRoot = Annotated[str, typer.Option(help=ROOT_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 PlanFile = Annotated[Path, typer.Argument(help="A YAML plan.", show_default=False)]
 
@@ -266,7 +278,7 @@ def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = 
 
 
 @app.command()
-def doctor(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+def doctor(root: AnyRoot = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Check this machine, the installed versions and the store under a root."""
     from flows.doctor import examine
 

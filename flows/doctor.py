@@ -4,7 +4,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from storage.errors import FactoryError
-from storage.objects import LocalStore, open_store
+from storage.objects import LocalStore, open_store, require_reachable
+from storage.s3 import S3Store
 from storage.store_check import check_store
 
 MIN_FREE_BYTES = 2 << 30
@@ -81,10 +82,13 @@ def _disk(root: str) -> Iterator[Check]:
 
 
 def _store(root: str) -> Iterator[Check]:
-    """Conditional puts and the two-publisher race, on this very store."""
-    check: Callable[..., object] = check_store
+    """Whether the store answers, then conditional puts and the two-publisher race on it."""
+    store = open_store(root)
+    if isinstance(store, S3Store):
+        yield Check("s3", True, store.reached_by)
     try:
-        check(open_store(root))
+        require_reachable(root)
+        check_store(store)
     except FactoryError as error:
         yield Check("store", False, str(error))
     else:

@@ -8,8 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
@@ -24,10 +23,10 @@ from rich.progress import (
 from flows.training_plans import PretrainPlan
 from flows.work import Work
 from models.vlp.training_log import LOG_FILE
-from storage.errors import FactoryError
+from storage.errors import FactoryError, ObjectMissing
 from storage.json_files import parse_json
 from storage.layout import DatasetLayout, model_folder
-from storage.objects import open_store
+from storage.objects import ObjectStore, open_store
 from storage.records import Stage
 from storage.releases import open_release
 from tasks.training import run_name
@@ -63,19 +62,19 @@ def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
 
 @contextmanager
 def training_bar(root: str, plan: PretrainPlan) -> Iterator[None]:
-    """A bar in optimiser steps, from the last line of a run's `log.jsonl` under a local root."""
+    """A bar in optimiser steps, from the last line of a run's `log.jsonl`."""
     store = open_store(root)
     release = open_release(store, DatasetLayout(plan.dataset), plan.release)
-    log = Path(store.uri(f"{model_folder(run_name(plan.name, release))}/{LOG_FILE}"))
-    with _log_bars({"pretrain": log}):
+    log = f"{model_folder(run_name(plan.name, release))}/{LOG_FILE}"
+    with _log_bars(store, {"pretrain": log}):
         yield
 
 
 @contextmanager
 def finetuning_bars(root: str, run: str) -> Iterator[None]:
     """A bar in optimiser steps for each stage of a painter's training, as `training_bar`."""
-    folder = Path(open_store(root).uri(model_folder(run)))
-    with _log_bars({stage: folder / f"{stage}.{LOG_FILE}" for stage in PAINTER_STAGES}):
+    logs = {stage: f"{model_folder(run)}/{stage}.{LOG_FILE}" for stage in PAINTER_STAGES}
+    with _log_bars(open_store(root), logs):
         yield
 
 
@@ -89,15 +88,18 @@ def spinner(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _log_bars(logs: Mapping[str, Path]) -> Iterator[None]:
-    """A bar for each training log, once it has a line."""
+def _log_bars(store: ObjectStore, logs: Mapping[str, str]) -> Iterator[None]:
+    """A bar for each training log, by its key, once it has a line."""
     with _bars("steps") as progress:
         bars = {name: progress.add_task(name, total=None, visible=False) for name in logs}
 
         def refresh() -> None:
             for name, log in logs.items():
-                if log.is_file() and (lines := log.read_bytes().splitlines()):
-                    step = parse_json(lines[-1], str(log))
+                with suppress(ObjectMissing):  # not begun
+                    lines = store.get(log).splitlines()
+                    if not lines:
+                        continue
+                    step = parse_json(lines[-1], log)
                     progress.update(
                         bars[name],
                         completed=step["step"],

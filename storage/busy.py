@@ -15,7 +15,8 @@ from pathlib import Path
 
 from storage.errors import DatasetBusy
 from storage.layout import DatasetLayout
-from storage.objects import LocalStore, ObjectStore, local_errors
+from storage.local_files import local_errors
+from storage.objects import LocalStore, ObjectStore
 
 
 @contextmanager

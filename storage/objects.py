@@ -4,30 +4,41 @@ The ledger stands on one guarantee: of many `put_if_absent` of one key, exactly 
 and an object is never seen half-written. `storage/store_check.py` tries it on a given store.
 """
 
-import errno
-import fcntl
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from storage.errors import ObjectMissing, StoreFull, StoreUnavailable, StoreUnfit
+from storage.errors import ObjectMissing, StoreUnavailable
+from storage.local_files import (
+    delete_unless_locked,
+    link,
+    local_errors,
+    make_folder,
+    walk,
+    write_and_place,
+)
 
 TEMPORARY_PREFIX = ".put-"  # unfinished puts; no key has a part that begins so
 _WRITE_TRIES = 100  # each lost try means that another process removed the folder or file under us
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One listed object. `key` is relative to the root, with forward slashes."""
+    """One listed object.
+
+    Attributes:
+        key: Relative to the root, with forward slashes.
+        num_bytes: Its size.
+        etag: What S3 says of its content; empty for a folder's files.
+    """
 
     key: str
     num_bytes: int
+    etag: str = field(default="", compare=False)
 
 
 class ObjectStore(Protocol):
@@ -55,8 +66,16 @@ class ObjectStore(Protocol):
         """Write or replace the object, whole."""
         ...
 
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace the object with a file's bytes, whole."""
+        ...
+
     def get(self, key: str) -> bytes:
         """The object's bytes; raises ObjectMissing."""
+        ...
+
+    def get_file(self, key: str, path: Path) -> None:
+        """The object's bytes into a file; raises ObjectMissing."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -87,28 +106,20 @@ def open_store(root: str) -> ObjectStore:
     return LocalStore(root)
 
 
-@contextmanager
-def local_errors(path: str) -> Iterator[None]:
-    """Say a full or refusing disk in one line.
+def storage_options_of(root: str) -> dict[str, str] | None:
+    """What Lance needs now to reach a root: a function that worker processes can be handed."""
+    return open_store(root).storage_options
+
+
+def require_reachable(root: str) -> None:
+    """Ask a root for a listing: what is wrong with it is said before work begins.
 
     Raises:
-        StoreFull: When there is no space or quota left.
-        StoreUnavailable: When the system refuses for another reason.
+        ValueError: If it can be no root.
+        StoreRefused: If there is no such bucket, or the credentials do not open it.
+        StoreUnavailable: If the server does not answer.
     """
-    try:
-        yield
-    except (FileExistsError, FileNotFoundError):
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFull(
-                f"{path}: expected room to write, the disk or quota is full; "
-                "free space and run again, nothing that was complete is lost"
-            ) from error
-        raise StoreUnavailable(
-            f"{path}: expected to read and write here, got {error.strerror!r}; "
-            "check the disk and its permissions, then run again"
-        ) from error
+    next(open_store(root).list(f"{TEMPORARY_PREFIX}nothing"), None)
 
 
 class LocalStore:
@@ -145,7 +156,7 @@ class LocalStore:
         if self._path(key).exists():
             return False
         try:
-            self._write(key, data, _link)
+            self._write(key, data, link)
         except FileExistsError:
             return False
         return True
@@ -153,6 +164,10 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> None:
         """Move the finished file over its name."""
         self._write(key, data, os.replace)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Copy the file over its name."""
+        self.put(key, path.read_bytes())
 
     def get(self, key: str) -> bytes:
         """The file's bytes; raises ObjectMissing."""
@@ -162,6 +177,10 @@ class LocalStore:
                 return path.read_bytes()
         except FileNotFoundError as error:
             raise ObjectMissing(f"no object {key!r} under {self.root}") from error
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy the file's bytes; raises ObjectMissing."""
+        path.write_bytes(self.get(key))
 
     def exists(self, key: str) -> bool:
         """Whether a file of this key is there now."""
@@ -189,7 +208,7 @@ class LocalStore:
     def delete_stale_temporaries(self, prefix: str) -> int:
         """Remove what puts of dead processes left behind; returns how many files."""
         stale = (path for path in self._files(prefix) if path.name.startswith(TEMPORARY_PREFIX))
-        return sum(_delete_unless_locked(path) for path in stale)
+        return sum(delete_unless_locked(path) for path in stale)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -203,7 +222,7 @@ class LocalStore:
         folder, _, start = prefix.rpartition("/")
         base = self._path(folder) if folder else self._folder
         with local_errors(str(base)):
-            yield from _walk(base, start)
+            yield from walk(base, start)
 
     def _write(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
         path = self._path(key)
@@ -211,69 +230,9 @@ class LocalStore:
             temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
             try:
                 with local_errors(str(path)):
-                    _make_folder(path.parent)
-                    _write_and_place(temporary, path, data, place)
+                    make_folder(path.parent)
+                    write_and_place(temporary, path, data, place)
                 return
             except FileNotFoundError:  # the empty folder, or the file, was tidied away: again
                 continue
         raise StoreUnavailable(f"{path}: its folder kept vanishing while it was written; run again")
-
-
-def _write_and_place(
-    temporary: Path, path: Path, data: bytes, place: Callable[[Path, Path], None]
-) -> None:
-    """Write, sync, and only then give it its name."""
-    try:
-        with temporary.open("xb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            place(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:  # not to be taken for an object that is there already
-        raise NotADirectoryError(error.errno, "a file is where a folder should be") from error
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give the file its name unless the name is taken."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        raise StoreUnfit(
-            f"{target.parent}: expected a file system with hard links, got {error.strerror!r}; "
-            "use another disk or an S3 root"
-        ) from error
-
-
-def _delete_unless_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    except (FileNotFoundError, BlockingIOError):
-        return False
-    return True
-
-
-def _walk(folder: Path, start: str) -> Iterator[Path]:
-    """Files under `folder` whose first part begins with `start`, in order of key."""
-    try:
-        entries = [entry for entry in os.scandir(folder) if entry.name.startswith(start)]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    # a folder sorts as "name/", the way its keys do
-    for entry in sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir()):
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), "")
-        else:
-            yield Path(entry.path)

@@ -1,25 +1,26 @@
 """S3 behind the object-store seam: conditional puts with `IfNoneMatch="*"`."""
 
-import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from storage.errors import ObjectMissing, StoreFull, StoreRefused, StoreUnavailable
+from storage.errors import ObjectMissing, StoreUnavailable
 from storage.objects import ObjectInfo
+from storage.s3_access import S3Access
+from storage.s3_errors import REFUSED_CONDITION, error_code, s3_errors
+from storage.s3_files import PART_BYTES, get_parts, put_parts
 
 Answer = TypeVar("Answer")
-_RETRY_DELAYS_SECONDS = (0.1, 0.3, 1.0)
-_MISSING = ("404", "NoSuchKey", "NotFound")
-_REFUSED = ("412", "PreconditionFailed")
-_FULL = ("507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull")
-_AGAIN = (408, 409, 429)  # and every 5xx: no clear answer
+# A server that never answered is likely misnamed: say so soon. One that did is away: a restart or
+# a network's hiccup of a minute costs no work.
+_FIRST_DELAYS_SECONDS = (0.1, 0.3, 1.0)
+_PATIENT_DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0)
 
 
 class S3Store:
@@ -27,8 +28,7 @@ class S3Store:
 
     Args:
         root: `s3://bucket` or `s3://bucket/prefix`.
-        session: Where credentials and region come from: boto3's usual chain by default.
-        endpoint: Address of another S3 server than AWS.
+        access: Endpoint, region and credentials.
         sleep: Waits between tries, seconds.
 
     Raises:
@@ -36,26 +36,18 @@ class S3Store:
     """
 
     def __init__(
-        self,
-        root: str,
-        session: boto3.session.Session,
-        endpoint: str | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        self, root: str, access: S3Access, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        parts = urlsplit(root)
-        if parts.scheme != "s3" or not parts.netloc:
-            raise ValueError(f"root must be s3://bucket or s3://bucket/prefix, got {root!r}")
-        self._bucket = parts.netloc
-        self._prefix = parts.path.strip("/")
-        self._session = session
-        self._endpoint = endpoint
+        self._bucket, self._prefix = _bucket_and_prefix(root)
+        self._access = access
+        self._client = access.client
         self._sleep = sleep
-        self._client = session.client("s3", endpoint_url=endpoint, config=_config(endpoint))
 
     @classmethod
     def from_environment(cls, root: str) -> "S3Store":
         """A store at AWS_ENDPOINT_URL (or AWS itself) with the usual credentials."""
-        return cls(root, boto3.session.Session(), os.environ.get("AWS_ENDPOINT_URL"))
+        _bucket_and_prefix(root)  # a root that is none is said first
+        return cls(root, S3Access.from_environment())
 
     @property
     def root(self) -> str:
@@ -65,18 +57,12 @@ class S3Store:
     @property
     def storage_options(self) -> dict[str, str] | None:
         """Lance's view of the same endpoint, region and credentials, as they are now."""
-        options = {"aws_region": self._session.region_name or "us-east-1"}
-        credentials = self._session.get_credentials()
-        if credentials is not None:
-            frozen = credentials.get_frozen_credentials()
-            options["aws_access_key_id"] = frozen.access_key
-            options["aws_secret_access_key"] = frozen.secret_key
-            if frozen.token:
-                options["aws_session_token"] = frozen.token
-        if self._endpoint:
-            options["aws_endpoint"] = self._endpoint
-            options["allow_http"] = "true" if self._endpoint.startswith("http://") else "false"
-        return options
+        return self._access.lance_options()
+
+    @property
+    def reached_by(self) -> str:
+        """Address, and where the credentials come from: for people."""
+        return f"{self._access.address}, credentials from {self._access.source or 'nowhere'}"
 
     def uri(self, key: str) -> str:
         """`s3://bucket/prefix/key`."""
@@ -89,7 +75,7 @@ class S3Store:
             try:
                 self._client.put_object(**self._at(key), Body=data, IfNoneMatch="*")
             except ClientError as error:
-                if _code(error) in _REFUSED:
+                if error_code(error) in REFUSED_CONDITION:
                     return False
                 raise
             return True
@@ -100,11 +86,22 @@ class S3Store:
         """Write or replace the object."""
         self._ask(key, lambda: self._client.put_object(**self._at(key), Body=data))
 
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace the object with a file's bytes."""
+        if path.stat().st_size <= PART_BYTES:
+            self.put(key, path.read_bytes())
+        else:
+            put_parts(self._client, partial(self._ask, key), self._at(key), path)
+
     def get(self, key: str) -> bytes:
         """The object's bytes; raises ObjectMissing."""
         return self._ask(
             key, lambda: bytes(self._client.get_object(**self._at(key))["Body"].read())
         )
+
+    def get_file(self, key: str, path: Path) -> None:
+        """The object's bytes into a file; raises ObjectMissing."""
+        get_parts(self._client, partial(self._ask, key), self._at(key), path)
 
     def exists(self, key: str) -> bool:
         """Whether the object is there now."""
@@ -120,7 +117,7 @@ class S3Store:
         while True:
             page = self._ask(prefix, partial(self._page, prefix, token))
             for found in page.get("Contents", ()):
-                yield ObjectInfo(self._key(found["Key"]), int(found["Size"]))
+                yield ObjectInfo(self._key(found["Key"]), int(found["Size"]), found["ETag"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -146,50 +143,28 @@ class S3Store:
 
     def _ask(self, key: str, request: Callable[[], Answer]) -> Answer:
         """The answer, after further tries while none is clear."""
-        for delay in _RETRY_DELAYS_SECONDS:
+        known = self._access.has_answered
+        for delay in _PATIENT_DELAYS_SECONDS if known else _FIRST_DELAYS_SECONDS:
             try:
                 return self._once(key, request)
             except StoreUnavailable:
-                self._sleep(delay)
+                self._sleep(delay * random.uniform(0.5, 1.5))  # workers do not return in step
         return self._once(key, request)
 
     def _once(self, key: str, request: Callable[[], Answer]) -> Answer:
-        try:
-            return request()
-        except ClientError as error:
-            raise self._clear(key, error) from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(
-                f"{self.uri(key)}: no clear answer from S3 ({error}); "
-                "check AWS_ENDPOINT_URL, the credentials and the network, then run again"
-            ) from error
+        with s3_errors(self.uri(key)):
+            answer = request()
+        self._access.has_answered = True
+        return answer
 
-    def _clear(self, key: str, error: ClientError) -> Exception:
-        """What an error answer means to callers."""
-        uri, code = self.uri(key), _code(error)
-        if code in _MISSING:
-            return ObjectMissing(f"no object {key!r} under {self.root}")
-        if code in _FULL:
-            return StoreFull(f"{uri}: the store is full ({code}); free space and run again")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status in _AGAIN or status >= 500:
-            return StoreUnavailable(f"{uri}: S3 answered {status} {code}; run again later")
-        return StoreRefused(
-            f"{uri}: S3 answered {status} {code}; check the bucket's name, "
-            "the credentials and what they allow"
+
+def _bucket_and_prefix(root: str) -> tuple[str, str]:
+    parts = urlsplit(root)
+    if "@" in parts.netloc:  # not repeated: a root is shown in logs and in Prefect's UI
+        raise ValueError(
+            "root must be s3://bucket or s3://bucket/prefix, got one with credentials in it; "
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         )
-
-
-def _config(endpoint: str | None) -> Config:
-    """One try per request, since only the caller knows which answers are clear."""
-    return Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=5,
-        read_timeout=60,
-        max_pool_connections=32,
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError(f"root must be s3://bucket or s3://bucket/prefix, got {root!r}")
+    return parts.netloc, parts.path.strip("/")

@@ -1,7 +1,6 @@
 """The evaluate stage's task: a trained run and a labelled set in, zero-shot metrics out."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.findings import Finding
 from storage.corpora import read_corpus
 from storage.errors import ObjectMissing
-from storage.folders import working_folder
+from storage.folders import local_file
 from storage.layout import model_folder
 from storage.objects import open_store
 from storage.readers.rows import CorpusImage
@@ -74,8 +73,8 @@ def measure_zero_shot(
         raise ObjectMissing(
             f"no trained run {run!r} under {root}; run cxr-factory pretrain, or name another"
         )
-    with working_folder(store, model_folder(run)) as folder:
-        result = evaluate_zero_shot(load_model(Path(folder) / MODEL_FILE), labelled, config)
+    with local_file(store, f"{model_folder(run)}/{MODEL_FILE}") as path:
+        result = evaluate_zero_shot(load_model(path), labelled, config)
     measured = result.as_dict()
     zero_shot = metrics.get("zero_shot", {}) | {labelled.name: measured}
     update_metrics(store, run, {"zero_shot": zero_shot})

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from prefect import task
@@ -11,7 +12,7 @@ from models.vlp.configs import PretrainingConfig
 from storage.folders import working_folder
 from storage.json_files import parse_json
 from storage.layout import DatasetLayout, Table, model_folder
-from storage.objects import ObjectStore, open_store
+from storage.objects import ObjectStore, open_store, storage_options_of
 from storage.releases import Release, open_release
 from tasks.settle import code_version
 
@@ -54,7 +55,7 @@ def train_model(
     source = PairSource(
         uri=store.uri(layout.table(Table.PAIRS)),
         version=release.versions[Table.PAIRS],
-        storage_options=store.storage_options,
+        storage_options=partial(storage_options_of, root),
     )
     provenance = TrainingProvenance(
         plan=config.model_dump_json(),

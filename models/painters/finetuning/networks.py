@@ -8,7 +8,6 @@ Shape suffixes: B batch, C latent channels, h latent side, S image side, L token
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 from models.painters.finetuning.captions import Subject
 from models.painters.finetuning.configs import FinetuningConfig, FromPipeline, FromScratch
 from models.painters.finetuning.words import build_tokenizer
+from models.places import local_path
 from models.vlp.schedule import Purpose, numpy_random, torch_seed
 
 NUM_TIMESTEPS = 1000
@@ -98,7 +98,7 @@ def start_hash(config: FinetuningConfig) -> str:
     if not isinstance(config.start, FromPipeline):
         return ""
     digest = hashlib.sha256()
-    for path in sorted(Path(config.start.folder).rglob("*.safetensors")):
+    for path in sorted(local_path(config.start.folder).rglob("*.safetensors")):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -106,14 +106,15 @@ def start_hash(config: FinetuningConfig) -> str:
 
 
 def _loaded(start: FromPipeline, image_size_px: int) -> Networks:
-    if not (Path(start.folder) / "model_index.json").is_file():
+    folder = local_path(start.folder)
+    if not (folder / "model_index.json").is_file():
         raise ValueError(
             f"start.folder must hold a pipeline (model_index.json), got {start.folder!r}; "
             "name the folder of a Stable Diffusion pipeline, or start from scratch"
         )
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-            start.folder, dtype=torch.float32, safety_checker=None, local_files_only=True
+            str(folder), dtype=torch.float32, safety_checker=None, local_files_only=True
         )
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(

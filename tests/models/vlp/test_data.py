@@ -84,6 +84,29 @@ def test_read_texts_of_another_table_names_the_columns(tmp_path: Path) -> None:
         read_texts(PairSource(str(tmp_path / "other.lance")), Split.TRAIN)
 
 
+class _Expired:
+    """A table opened with credentials that have run out since."""
+
+    def read_blobs(self, *_: object, **__: object) -> list[object]:
+        raise OSError("ExpiredToken")
+
+
+def test_images_whose_credentials_ran_out_open_the_table_anew(pairs: PairSource) -> None:
+    images = BlobImages(pairs, read_texts(pairs, Split.TRAIN), 32)
+    fresh = images[3]
+    images.__dict__["_table"] = _Expired()
+    assert torch.equal(images[3], fresh)
+
+
+def test_images_out_of_reach_name_the_table(
+    pairs: PairSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = BlobImages(pairs, read_texts(pairs, Split.TRAIN), 32)
+    monkeypatch.setattr(PairSource, "open", lambda _: _Expired())
+    with pytest.raises(StoreUnavailable, match=r"pairs\.lance: .*read: ExpiredToken"):
+        images[3]
+
+
 def test_open_images_damaged_png_names_the_sample(tmp_path: Path) -> None:
     rows = shape_rows(4)
     rows[2]["image"] = b"\x89PNG but no more"
