@@ -34,6 +34,7 @@ ROOT_HELP = "Folder or s3://bucket/prefix that holds everything."
 Root = Annotated[str, typer.Option(help=ROOT_HELP, callback=_reachable)]
 AnyRoot = Annotated[str, typer.Option(help=ROOT_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Dispatch = Literal["inline", "work-pool"]
 PlanFile = Annotated[Path, typer.Argument(help="A YAML plan.", show_default=False)]
 
 DEFAULT_ROOT = "./factory"
@@ -132,6 +133,9 @@ def generate(
             "--set", help="FIELD=VALUE in place of the plan's, as writer='{kind: grammar}'."
         ),
     ] = None,
+    dispatch: Annotated[
+        Dispatch | None, typer.Option(help="Where shards run, in place of the plan's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset, or go on where a run was cut off; ends with a release."""
@@ -139,27 +143,39 @@ def generate(
     from flows.plans import DatasetPlan
     from flows.work import open_work, plan_content
 
-    plan = load_plan(plan_file, DatasetPlan, changes or ())
+    where = [f"execution.dispatch={dispatch}"] if dispatch else []
+    plan = load_plan(plan_file, DatasetPlan, [*(changes or ()), *where])
     plan = plan.model_copy(update={"name": name}) if name else plan
     plan_content(plan, root)  # an impossible plan ends here, before a server is started
 
     from flows.generate import generate_dataset
+    from flows.pools import require_server
     from flows.progress import dataset_bars
 
+    require_server(plan.execution)
     with dataset_bars(lambda: open_work(root, plan.name)):
         generate_dataset(plan, root)
     _report_dataset(root, plan.name, as_json)
 
 
 @app.command()
-def retry(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+def retry(
+    dataset: str,
+    root: Root = DEFAULT_ROOT,
+    dispatch: Annotated[Dispatch, typer.Option(help="Where shards run.")] = "inline",
+    as_json: AsJson = False,
+) -> None:
     """Run exactly the units that a dataset lacks, then release it."""
     from flows.generate import retry_failed_units
+    from flows.plans import ExecutionPlan
+    from flows.pools import require_server
     from flows.progress import dataset_bars
     from flows.work import open_work
 
+    execution = ExecutionPlan(dispatch=dispatch)
+    require_server(execution)
     with dataset_bars(lambda: open_work(root, dataset)):
-        retry_failed_units(dataset, root)
+        retry_failed_units(dataset, root, execution)
     _report_dataset(root, dataset, as_json)
 
 

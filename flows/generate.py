@@ -1,23 +1,24 @@
 """Make a dataset: plan, write, paint, judge, publish, release. Read this file first."""
 
+from collections.abc import Iterator
+
 from prefect import flow
 
+from flows.dispatch import ShardStage, dispatched
 from flows.plans import DatasetPlan, ExecutionPlan
+from flows.pools import require_dispatch
 from flows.shards import (
     UNIT_RUNNER,
     ShardSummary,
-    inline_subflows,
     open_judging,
     open_painting,
     open_writing,
     settle_units,
-    stop_if_hopeless,
     unjudged_units,
     unpainted_units,
     unwritten_units,
 )
 from flows.work import ShardRef, Work, lock_work, open_work
-from storage.busy import exclusive_run
 from storage.publication import PUBLISHED
 from storage.releases import Release
 from tasks.acceptance import finding_acceptance
@@ -37,6 +38,7 @@ def generate_dataset(plan: DatasetPlan, root: str = DEFAULT_ROOT) -> Release:
         plan: What to generate, with which engines, and what is accepted.
         root: Folder or s3://bucket/prefix that holds the dataset.
     """
+    require_dispatch(plan, root)
     return _generate(lock_work(plan, root))
 
 
@@ -53,19 +55,24 @@ def retry_failed_units(
     """
     work = open_work(root, dataset, execution)
     work.require_engines()
+    require_dispatch(work.plan, root)
     return _generate(work)
 
 
 def _generate(work: Work) -> Release:
-    with exclusive_run(work.dataset.store, work.dataset.layout), inline_subflows():
+    with dispatched(work) as run_shards:
         plan_samples(work.dataset, work.lineage(), work.drawing())
-        for shard in work.wanted_shards():  # reserves only while accepted pairs lack
-            stop_if_hopeless(write_report_shard(shard, return_state=True))
-            for again in work.rounds_of(shard):  # one round, and more while the judge says no
-                stop_if_hopeless(paint_image_shard(again, return_state=True))
-                if work.plan.judge:
-                    stop_if_hopeless(judge_image_shard(again, return_state=True))
+        for shards in work.wanted_shards():  # reserves only while accepted pairs lack
+            run_shards(_stages(work, shard) for shard in shards)
         return publish_dataset(work.plan.name, work.root)
+
+
+def _stages(work: Work, shard: ShardRef) -> Iterator[ShardStage]:
+    yield ShardStage(write_report_shard, shard, unwritten_units)
+    for again in work.rounds_of(shard):  # one round, and more while the judge says no
+        yield ShardStage(paint_image_shard, again, unpainted_units)
+        if work.plan.judge:
+            yield ShardStage(judge_image_shard, again, unjudged_units)
 
 
 @flow(

@@ -173,7 +173,21 @@ class ImageRules(Plan):
 class ExecutionPlan(Plan):
     """Where and how the work runs; no part of a dataset's identity."""
 
+    dispatch: Literal["inline", "work-pool"] = Field(
+        "inline",
+        description="Where shards run: in this process one after another, or as runs of their own "
+        "in Prefect's work pools.",
+    )
+    queue: Literal["default", "urgent"] = Field(
+        "default", description="Queue of a work pool that shards wait in; urgent ones go first."
+    )
     shard_units: int = Field(64, ge=1, le=100_000, description="Units one flow run handles.")
+    shard_attempts: int = Field(
+        3,
+        ge=1,
+        le=20,
+        description="Runs of a shard in a work pool, as long as one ends with units unsettled.",
+    )
     units_in_flight: int = Field(4, ge=1, le=256, description="Units a shard works on at once.")
     unit_retries: int = Field(2, ge=0, le=10, description="Retries of a failed unit.")
     retry_delay_seconds: float = Field(1.0, ge=0, le=3600, description="Before the first retry.")

@@ -57,7 +57,7 @@ class ShardSummary(BaseModel):
 
 
 # What fails one unit so fails all: neither a retry nor the next unit would fare better.
-_SHARED_FATE = (StoreFull, StoreRefused, EngineUnavailable, PlanMismatch)
+SHARED_FATE = (StoreFull, StoreRefused, EngineUnavailable, PlanMismatch)
 
 
 def stop_if_hopeless(state: State[ShardSummary]) -> None:
@@ -68,7 +68,7 @@ def stop_if_hopeless(state: State[ShardSummary]) -> None:
     """
     if state.is_failed():
         error = state.result(raise_on_failure=False)
-        if isinstance(error, _SHARED_FATE):
+        if isinstance(error, SHARED_FATE):
             raise error
 
 
@@ -150,7 +150,7 @@ def settle_units(
 
     def ended(future: PrefectFuture[LedgerRecord]) -> None:
         result: object = future.result(raise_on_failure=False)
-        if isinstance(result, _SHARED_FATE):
+        if isinstance(result, SHARED_FATE):
             hopeless.append(result)
         free.release()
 
@@ -170,7 +170,7 @@ def settle_units(
 
 def _may_fare_better(_task: Any, _run: Any, state: State[LedgerRecord]) -> bool:
     result: object = state.result(raise_on_failure=False)
-    return not isinstance(result, _SHARED_FATE)
+    return not isinstance(result, SHARED_FATE)
 
 
 def _summary(

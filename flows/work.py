@@ -104,8 +104,8 @@ class Work:
         )
         return select(self.units, records, rules)
 
-    def wanted_shards(self) -> Iterator[ShardRef]:
-        """Shards of the units that are missing; reserves only while accepted pairs lack.
+    def wanted_shards(self) -> Iterator[list[ShardRef]]:
+        """Shards of the units that are missing, in waves; reserves only while accepted pairs lack.
 
         Every unit is offered once: what fails is left for a retry.
         """
@@ -113,14 +113,16 @@ class Work:
         offered: set[int] = set()
         while wanted := [u for u in self.selection().wanted_units if u not in offered]:
             offered.update(wanted)
-            for number, units in groupby(wanted, key=lambda unit: unit // size):
-                yield ShardRef(
-                    root=self.root,
+            yield [
+                ShardRef(
+                    root=self.dataset.store.root,  # absolute: a worker runs in another folder
                     dataset=self.plan.name,
                     number=number,
                     units=tuple(units),
                     execution=self.plan.execution,
                 )
+                for number, units in groupby(wanted, key=lambda unit: unit // size)
+            ]
 
     def rounds_of(self, shard: ShardRef) -> Iterator[ShardRef]:
         """The shard in its first round, then in each later one that has something to do."""

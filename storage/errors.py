@@ -51,3 +51,11 @@ class ObjectMissing(FactoryError, LookupError):
 
 class StoreRefused(FactoryError):
     """The object store said no for good: a missing bucket, wrong credentials, no permission."""
+
+
+class DispatchFailed(FactoryError):
+    """Work pools cannot take the work: a deployment, pool, worker or Prefect's server is missing."""
+
+
+class RunCancelled(FactoryError):
+    """Somebody cancelled this run in Prefect."""

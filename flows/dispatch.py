@@ -1,0 +1,165 @@
+"""How the shards of a dataset are run: one after another in this process, or in work pools.
+
+A shard's stages are a generator: what it yields is run, and it goes on when that has ended. So the
+order of the stages is said once, in `flows/generate.py`, and how many run side by side is decided
+here.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
+from prefect.logging import get_run_logger
+
+from flows.shard_runs import ShardRuns, open_shard_runs
+from flows.shards import SHARED_FATE, ShardSummary, inline_subflows, stop_if_hopeless
+from flows.work import ShardRef, Work
+from storage.busy import exclusive_run
+from storage.errors import RunCancelled
+
+POLL_SECONDS = 2.0  # one request for all shards
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStage:
+    """One stage of one shard.
+
+    Attributes:
+        flow: What settles its units; its deployment has the same name.
+        shard: What the flow is handed.
+        lacking: Units of the shard that the stage can settle now and has not.
+    """
+
+    flow: Flow[[ShardRef], ShardSummary]
+    shard: ShardRef
+    lacking: Callable[[ShardRef], list[int]]
+
+    def __str__(self) -> str:
+        return f"{self.flow.name} {self.shard.number} round {self.shard.round_number}"
+
+
+Stages = Iterator[ShardStage]
+RunShards = Callable[[Iterable[Stages]], None]
+
+
+@contextmanager
+def dispatched(work: Work) -> Iterator[RunShards]:
+    """What runs shards to their end, as the plan's `execution.dispatch` says.
+
+    Raises:
+        DatasetBusy: If the work is this process's own and another's on this host already.
+    """
+    with inline_subflows():
+        if work.plan.execution.dispatch == "work-pool":
+            # no lock: orchestrators at once share their shards' runs and publish exactly once
+            with open_shard_runs(work) as runs:
+                yield WorkPoolShards(runs, work.plan.execution.shard_attempts).run
+        else:
+            with exclusive_run(work.dataset.store, work.dataset.layout):
+                yield run_in_process
+
+
+def run_in_process(shards: Iterable[Stages]) -> None:
+    """One stage after another; where one has failed, the rest goes on."""
+    for stages in shards:
+        for stage in stages:
+            stop_if_hopeless(stage.flow(stage.shard, return_state=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A stage whose run goes on, and the stages of the shard that come after it."""
+
+    stage: ShardStage
+    attempt: int
+    after: Stages
+
+
+class WorkPoolShards:
+    """Shards side by side in work pools, each stage begun when the one before has ended.
+
+    Args:
+        runs: The server's side.
+        max_attempts: Runs of one stage of a shard, as long as they leave units unsettled.
+    """
+
+    def __init__(self, runs: ShardRuns, max_attempts: int) -> None:
+        self._runs = runs
+        self._max_attempts = max_attempts
+        self._awaited: dict[UUID, _Awaited] = {}
+
+    def run(self, shards: Iterable[Stages]) -> None:
+        """Begin all shards and see them to their end.
+
+        Raises:
+            FactoryError: What failed one shard and would fail all; the others are stopped.
+            RunCancelled: If the orchestrator was cancelled; the shards are stopped.
+            DispatchFailed: If Prefect's server stays away; the shards go on.
+        """
+        with self._stopped_together():
+            for stages in shards:
+                self._go_on(stages)
+            while self._awaited:
+                time.sleep(POLL_SECONDS)
+                for run, state in self._runs.ended(self._awaited).items():
+                    self._ended(self._awaited.pop(run), state)
+
+    def _go_on(self, stages: Stages) -> None:
+        """Begin the next stage of a shard that has anything to settle."""
+        for stage in stages:
+            if stage.lacking(stage.shard):
+                self._begin(stage, 1, stages)
+                return
+
+    def _begin(self, stage: ShardStage, attempt: int, after: Stages) -> None:
+        run = self._runs.begin(stage.flow.name, stage.shard)
+        self._awaited[run] = _Awaited(stage, attempt, after)
+
+    def _ended(self, awaited: _Awaited, state: State[Any] | None) -> None:
+        """Go on with the shard; once more with the stage if the ledger lacks units of it."""
+        stop_if_said_hopeless(state)
+        stage = awaited.stage
+        lacking = stage.lacking(stage.shard)
+        if lacking and awaited.attempt < self._max_attempts:
+            self._begin(stage, awaited.attempt + 1, awaited.after)
+            return
+        if lacking:
+            said = f"{state.name}: {state.message}" if state else "deleted"
+            get_run_logger().warning(
+                "%s: %d units are not settled after %d runs; the last ended %s",
+                *(stage, len(lacking), awaited.attempt, said),
+            )
+        self._go_on(awaited.after)
+
+    @contextmanager
+    def _stopped_together(self) -> Iterator[None]:
+        """Cancel the shards with their orchestrator, but leave them to the next when it dies."""
+        try:
+            yield
+        except (KeyboardInterrupt, RunCancelled, *SHARED_FATE):
+            self._runs.stop(self._awaited)
+            raise
+        except TerminationSignal:
+            if self._runs.own_run_is_cancelled():
+                self._runs.stop(self._awaited)
+            raise
+
+
+def stop_if_said_hopeless(state: State[Any] | None) -> None:
+    """As `stop_if_hopeless`, of a run elsewhere, whose error is known by its message alone.
+
+    Raises:
+        FactoryError: What failed the shard, if it is the store's, the plan's or the engine's.
+    """
+    message = (state.message if state is not None and state.is_failed() else None) or ""
+    said = re.search(r"encountered an exception: (\w+): (.*)", message, re.DOTALL)
+    for error in SHARED_FATE:
+        if said and said[1] == error.__name__:
+            raise error(said[2])

@@ -1,0 +1,167 @@
+"""The shard runs of one dataset as Prefect's server knows them: found, begun, watched, stopped.
+
+A run is found by its key, which every orchestrator of a dataset computes the same, before and after
+a restart. Prefect gives the run of a key for ever, ended or not, so a key has a generation: the
+first whose run has not ended is the one to wait for (decision 0005).
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterIdempotencyKey,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Cancelling
+
+from flows.work import ShardRef, Work
+from storage.errors import DispatchFailed, RunCancelled
+
+SERVER_PATIENCE_SECONDS = 300.0  # beyond the minute for which Prefect's own client tries again
+_SERVER_PAUSE_SECONDS = 5.0
+_GENERATIONS_A_READ = 16
+_RUNS_A_READ = 100  # the server answers 200 at most
+
+AnswerT = TypeVar("AnswerT")
+
+
+@contextmanager
+def open_shard_runs(work: Work) -> Iterator["ShardRuns"]:
+    """The shard runs of a dataset, for the flow run that is now going on."""
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None, "shards are begun by a flow run"
+    with get_client(sync_client=True) as client:
+        yield ShardRuns(client, context.flow_run, f"{work.fingerprint}:{work.dataset.store.root}")
+
+
+class ShardRuns:
+    """What an orchestrator asks of Prefect's server.
+
+    Args:
+        client: Stays open, since Prefect's client waits for a lost server only if it knew it.
+        own_run: Of the orchestrator.
+        identity: Names the dataset: its fingerprint and root.
+    """
+
+    def __init__(self, client: SyncPrefectClient, own_run: FlowRun, identity: str) -> None:
+        self._client = client
+        self._own_run = own_run
+        self._name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+    def begin(self, flow_name: str, shard: ShardRef) -> UUID:
+        """The run of a shard that is going on or queued; a new one if there is none.
+
+        Raises:
+            DispatchFailed: If the server stays away.
+        """
+        return _patiently(lambda: self._begin(flow_name, shard))
+
+    def ended(self, runs: Collection[UUID]) -> dict[UUID, State[Any] | None]:
+        """Those of the runs that have ended, each with its state; None: somebody deleted the run.
+
+        Raises:
+            RunCancelled: If the orchestrator's own run was cancelled, and no worker will end it.
+            DispatchFailed: If the server stays away.
+        """
+        states = _patiently(lambda: self._states([self._own_run.id, *runs]))
+        if self._own_run.deployment_id is None and _is_cancelled(states.get(self._own_run.id)):
+            raise RunCancelled(
+                f"run {self._own_run.name!r} was cancelled in Prefect, and its shards with it; "
+                "run the same command again to go on from what is settled"
+            )
+        found = {run: states.get(run) for run in runs}
+        return {run: state for run, state in found.items() if state is None or state.is_final()}
+
+    def own_run_is_cancelled(self) -> bool:
+        """Whether somebody cancelled the orchestrator, as against a worker that stops."""
+        return _is_cancelled(self._states([self._own_run.id]).get(self._own_run.id))
+
+    def stop(self, runs: Iterable[UUID]) -> None:
+        """Cancel runs: a queued one is never begun, one that goes on is ended by its worker."""
+        for run in runs:
+            with suppress(ObjectNotFound):
+                message = f"{self._own_run.name!r}, which waited for it, was stopped."
+                self._client.set_flow_run_state(run, Cancelling(message=message))
+
+    def _begin(self, flow_name: str, shard: ShardRef) -> UUID:
+        key, run = self._first_not_ended(flow_name, shard)
+        if run is not None:
+            return run.id
+        begun = run_deployment(
+            deployment_name(flow_name),
+            parameters={"shard": shard.model_dump(mode="json")},
+            idempotency_key=key,
+            work_queue_name=shard.execution.queue,
+            timeout=0,  # returns at once
+        )
+        assert isinstance(begun, FlowRun)
+        return begun.id
+
+    def _first_not_ended(self, flow_name: str, shard: ShardRef) -> tuple[str, FlowRun | None]:
+        """The key of the first generation whose run has not ended, and the run if there is one."""
+        first = 0
+        while True:
+            generations = range(first, first + _GENERATIONS_A_READ)
+            keys = [self._key(flow_name, shard, generation) for generation in generations]
+            wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=keys))
+            runs = self._client.read_flow_runs(flow_run_filter=wanted)
+            found = {run.idempotency_key: run for run in runs}
+            for key in keys:
+                if (run := found.get(key)) is None or not _has_ended(run):
+                    return key, run
+            first += _GENERATIONS_A_READ
+
+    def _key(self, flow_name: str, shard: ShardRef, generation: int) -> str:
+        """Names a run. Not by its units, which get fewer while it works: they are in the ledger."""
+        place = f"{shard.execution.shard_units}x{shard.number}:{shard.round_number}"
+        return f"{self._name}:{flow_name}:{place}:{generation}"
+
+    def _states(self, runs: list[UUID]) -> Mapping[UUID, State[Any] | None]:
+        states: dict[UUID, State[Any] | None] = {}
+        for first in range(0, len(runs), _RUNS_A_READ):
+            some = FlowRunFilter(id=FlowRunFilterId(any_=runs[first : first + _RUNS_A_READ]))
+            found = self._client.read_flow_runs(flow_run_filter=some)
+            states |= {run.id: run.state for run in found}
+        return states
+
+
+def deployment_name(flow_name: str) -> str:
+    """Every flow has one deployment, of its own name."""
+    return f"{flow_name}/{flow_name}"
+
+
+def _has_ended(run: FlowRun) -> bool:
+    return run.state is not None and run.state.is_final()
+
+
+def _is_cancelled(state: State[Any] | None) -> bool:
+    return state is not None and (state.is_cancelling() or state.is_cancelled())
+
+
+def _patiently(ask: Callable[[], AnswerT]) -> AnswerT:
+    """Ask the server, again and again while it is away."""
+    deadline = time.monotonic() + SERVER_PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except (httpx.TransportError, PrefectHTTPStatusError) as error:
+            if isinstance(error, PrefectHTTPStatusError) and error.response.status_code < 500:
+                raise
+            if time.monotonic() > deadline:
+                raise DispatchFailed(
+                    f"expected an answer of Prefect's server, got {error!r} for "
+                    f"{SERVER_PATIENCE_SECONDS:g} s; shards that were begun go on without it; "
+                    "start the server, then run again to go on from what is settled"
+                ) from error
+            time.sleep(_SERVER_PAUSE_SECONDS)

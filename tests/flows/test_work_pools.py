@@ -1,0 +1,215 @@
+"""Shards in work pools: a real server, a real worker, killed and cancelled on the way."""
+
+import os
+import signal
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lance
+import pytest
+import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Scheduled
+
+from flows import pools
+from flows.generate import generate_dataset
+from flows.plans import DatasetPlan, ExecutionPlan
+from flows.work import open_work
+from storage.errors import DispatchFailed
+from storage.records import Stage
+from storage.releases import open_release
+from tests.flows.conftest import tiny_plan
+from tests.flows.fleet import Fleet, prefect_server, process_worker, processes_with, wait_for
+
+PAINTER = """
+    import os
+    import time
+    from pathlib import Path
+    from typing import Literal
+    from models.painters.configs import PhantomConfig
+
+    class PatientConfig(PhantomConfig):
+        kind: Literal["patient"] = "patient"
+
+        def open(self):
+            return PatientPainter(super().open())
+
+    class PatientPainter:
+        '''A phantom that waits as long as a file `hold` is there, and fails while `broken` is.'''
+
+        def __init__(self, phantom):
+            self.info, self.max_batch_size = phantom.info, phantom.max_batch_size
+            self.close, self._phantom = phantom.close, phantom
+            self._folder = Path(os.environ["PATIENT_FOLDER"])
+
+        def paint(self, requests):
+            while (self._folder / "hold").exists():
+                time.sleep(0.05)
+            if (self._folder / "broken").exists():
+                raise RuntimeError("Xid 79: GPU has fallen off the bus")
+            return self._phantom.paint(requests)
+"""
+
+
+def _plan(**changes: Any) -> DatasetPlan:
+    """16 samples in two shards of two units, with a painter that can be held."""
+    execution = {"shard_units": 2, "num_processes": 1, "retry_delay_seconds": 0.0}
+    painter = {"kind": "patient", "image_size_px": 64}
+    execution |= {"unit_retries": 0} | changes
+    return tiny_plan(target={"all": 16}, painter=painter, execution=execution)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the painter looks for `hold` and `broken`, with its package on every path."""
+    folder = tmp_path_factory.mktemp("fleet")
+    site = folder / "site"
+    info = site / "patient_painter-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "patient_painter.py").write_text(textwrap.dedent(PAINTER))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: patient-painter\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[cxr_factory.painters]\npatient = patient_painter:PatientConfig\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+        patch.setenv("PATIENT_FOLDER", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def inline(folder: Path) -> set[tuple[str, str]]:
+    """The release that all others must equal."""
+    generate_dataset(_plan(), str(folder / "inline"))
+    return _identities(folder / "inline")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Fleet]:
+    with prefect_server(folder) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def fleet(server: Fleet) -> Iterator[Fleet]:
+    with process_worker(server):
+        try:
+            yield server
+        finally:
+            (server.folder / "hold").unlink(missing_ok=True)
+            for pid in processes_with("PREFECT_API_URL", server.url):
+                if pid != os.getpid():
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _identities(root: Path) -> set[tuple[str, str]]:
+    work = open_work(str(root), "tiny")
+    release = open_release(work.dataset.store, work.dataset.layout)
+    assert release.complete
+    pairs = lance.dataset(root / "datasets/tiny/pairs.lance")
+    rows = pairs.to_table(columns=["sample_id", "sha256"]).to_pylist()
+    assert len(rows) == release.num_accepted > 0
+    return {(row["sample_id"], row["sha256"]) for row in rows}
+
+
+def test_require_dispatch_names_what_is_missing(
+    server: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "WORKER_WAIT_SECONDS", 0.0)
+    plan = _plan(dispatch="work-pool")
+    with temporary_settings({PREFECT_API_URL: server.url}):
+        with pytest.raises(DispatchFailed, match=r"'write-report-shard/.*found none"):
+            pools.require_dispatch(plan, "/factory")
+        server.deploy()
+        with pytest.raises(DispatchFailed, match="worker in work pool 'any', found none"):
+            pools.require_dispatch(plan, "/factory")
+
+
+def test_require_server_command_without_a_server_is_told_how(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pools.require_server(ExecutionPlan())
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ValueError, match="PREFECT_API_URL names none"),
+    ):
+        pools.require_server(ExecutionPlan(dispatch="work-pool"))
+
+
+@pytest.mark.server
+def test_two_orchestrators_and_a_killed_shard_make_what_inline_makes(
+    fleet: Fleet, inline: set[tuple[str, str]]
+) -> None:
+    plan = _plan(queue="urgent").model_dump(mode="json")
+    (fleet.folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+    root = fleet.folder / "two"
+    words = ("generate", "plan.yaml", "--root", "two", "--dispatch", "work-pool", "--json")
+    (fleet.folder / "hold").touch()
+    commands = [fleet.command(*words) for _ in range(2)]
+    victim = wait_for("a paint run", lambda: _first(fleet, "paint-image-shard", "Running"))
+    _kill_process_of(fleet, victim)
+    wait_for("a crash", lambda: _first(fleet, "paint-image-shard", "Crashed"))
+    (fleet.folder / "hold").unlink()
+    for command in commands:
+        said = command.communicate(timeout=240)
+        assert command.returncode == 0, said
+    assert _identities(root) == inline
+    assert len(fleet.runs("write-report-shard")) == 2, "both wait for the same runs"
+    painted = fleet.runs("paint-image-shard")
+    assert len(painted) == 3, "one more for the killed one"
+    assert {run.work_queue_name for run in painted} == {"urgent"}
+
+
+@pytest.mark.server
+def test_failed_run_is_retried_and_cancelled_and_retried_to_what_inline_makes(
+    fleet: Fleet, inline: set[tuple[str, str]]
+) -> None:
+    root, hold, broken = fleet.folder / "again", fleet.folder / "hold", fleet.folder / "broken"
+    plan = _plan(dispatch="work-pool", shard_attempts=1).model_dump(mode="json")
+    before = {run.id for run in fleet.runs("paint-image-shard")}
+    broken.touch()
+    run = fleet.submit("generate-dataset", {"plan": plan, "root": str(root)})
+    state = fleet.ended(run)
+    assert state.is_failed()
+    assert "4 of 4 units are not settled" in str(state.message)
+    assert "fallen off the bus" in str(state.message)
+
+    broken.unlink()
+    hold.touch()
+    fleet.limit(2)  # the orchestrator and one of its two shards
+    fleet.set_state(run, Scheduled())  # Retry, in Prefect's UI
+    held = wait_for("a paint run", lambda: _first(fleet, "paint-image-shard", "Running"))
+    fleet.set_state(run, Cancelling())
+    assert fleet.ended(run).is_cancelled()
+    for painted in fleet.runs("paint-image-shard"):
+        if painted.id not in before:
+            state = fleet.ended(painted)
+            assert state.is_failed() or state.is_cancelled(), (painted.name, state)
+    assert fleet.ended(held).is_cancelled()
+    wait_for("the end of all processes", lambda: _only_server_and_worker(fleet))
+
+    hold.unlink()
+    fleet.limit(None)
+    missing = {"dataset": "tiny", "root": str(root)}
+    missing |= {"execution": {"dispatch": "work-pool", "shard_units": 2, "num_processes": 1}}
+    assert fleet.ended(fleet.submit("retry-failed-units", missing)).is_completed()
+    assert _identities(root) == inline
+    written = open_work(str(root), "tiny").dataset.ledger.settled(Stage.WRITE)
+    assert len(written) == 4
+
+
+def _first(fleet: Fleet, flow_name: str, state: str) -> Any:
+    return next(iter(fleet.runs(flow_name, state)), None)
+
+
+def _kill_process_of(fleet: Fleet, run: Any) -> None:
+    pid = int(str(run.infrastructure_pid).rpartition(":")[2])
+    os.killpg(pid, signal.SIGKILL)
+
+
+def _only_server_and_worker(fleet: Fleet) -> bool | None:
+    found = processes_with("PREFECT_API_URL", fleet.url)
+    return all(" server " in one or " worker " in one for one in found.values()) or None
