@@ -54,7 +54,7 @@ class StoreRefused(FactoryError):
 
 
 class DispatchFailed(FactoryError):
-    """Work pools cannot take the work: a deployment, pool, worker or Prefect's server is missing."""
+    """Work pools cannot take the work: no deployment, pool, worker or Prefect server."""
 
 
 class RunCancelled(FactoryError):
