@@ -90,6 +90,11 @@ _JUDGED: dict[str, Any] = {
 _REJECT: dict[str, Any] = {"stage": Stage, "outcome": Outcome, "reason": RejectionReason}
 
 
+def sample_schema() -> pa.Schema:
+    """The columns of samples, the first of every published table; without a lineage."""
+    return pa.schema(_typed(_SAMPLE))
+
+
 def table_schema(table: Table, lineage: Lineage) -> pa.Schema:
     """The schema of a published table. In pairs, `image` is a blob: read it with `read_blobs`."""
     return pa.schema(_fields(table), metadata=lineage.metadata)

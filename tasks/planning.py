@@ -5,6 +5,7 @@ from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -14,7 +15,7 @@ from models.sampling.entity_table import EntityTable, vocabulary_table
 from models.sampling.patients import PatientMix
 from models.sampling.rules import SamplingRules
 from models.sampling.sampler import draw
-from models.sampling.samples import plan_samples as samples_of
+from models.sampling.samples import PlannedSamples
 from models.taggers.configs import LexiconConfig
 from models.taggers.table_terms import readable_terms
 from models.vocabulary.concepts import load_vocabulary
@@ -22,9 +23,8 @@ from storage.corpora import Corpus, EntityCount
 from storage.dataset import Dataset
 from storage.identity import sample_id
 from storage.publisher import Published
-from storage.records import Sample
-from storage.samples import publish_samples
-from storage.table_schemas import Lineage
+from storage.samples import planned_table, publish_samples
+from storage.table_schemas import Lineage, sample_schema
 from storage.units import Unit
 
 
@@ -40,20 +40,18 @@ class Drawing:
     fingerprint: str
     units: tuple[Unit, ...]
 
+    def rows(self, indices: range) -> pa.Table:
+        """The candidates of these indices; all are drawn when first asked for."""
+        sample_ids = [sample_id(self.fingerprint, index) for index in indices]
+        entities = sample_schema().field("entities_requested").type
+        drawn = self._planned.columns(indices, sample_ids, entities)
+        return planned_table(indices, self.units, sample_ids, drawn)
+
     @cached_property
-    def samples(self) -> list[Sample]:
-        """Every candidate, drawn when first asked for."""
+    def _planned(self) -> PlannedSamples:
         num_candidates = self.units[-1].stop
-        unit_of = [unit.number for unit in self.units for _ in unit.indices]
-        return list(
-            samples_of(
-                draw(self.table, self.rules, num_candidates, self.seed, load_vocabulary()),
-                lambda index: sample_id(self.fingerprint, index),
-                unit_of.__getitem__,
-                self.patients,
-                self.split_shares,
-            )
-        )
+        drawn = draw(self.table, self.rules, num_candidates, self.seed, load_vocabulary())
+        return PlannedSamples(drawn, self.patients, self.split_shares)
 
 
 class Planned(Protocol):
@@ -64,9 +62,8 @@ class Planned(Protocol):
         """All units of the plan."""
         ...
 
-    @property
-    def samples(self) -> list[Sample]:
-        """Every candidate, made when first asked for."""
+    def rows(self, indices: range) -> pa.Table:
+        """The candidates of these indices, as `sample_schema`; made when first asked for."""
         ...
 
 
@@ -79,7 +76,7 @@ def plan_samples(dataset: Dataset, lineage: Lineage, drawing: Planned) -> Publis
     Raises:
         ValueError: If the rules cannot be met over all candidates.
     """
-    return publish_samples(dataset, lineage, drawing.units, lambda index: drawing.samples[index])
+    return publish_samples(dataset, lineage, drawing.units, drawing.rows)
 
 
 def built_in_table(

@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyarrow as pa
+
 from models.engines import EngineConfig
 from models.sampling.patients import PatientMix, position
 from models.taggers.opening import open_tagger
@@ -17,6 +19,7 @@ from storage.identity import sample_id
 from storage.objects import ObjectStore
 from storage.readers.rows import CorpusReport
 from storage.records import Entity, Report, Sample, SourceReport, Split
+from storage.samples import samples_table
 from storage.units import Unit
 
 BATCH_REPORTS = 256
@@ -49,6 +52,10 @@ class RealReports:
                 zip(chosen, _tagged(self.tagger, chosen), strict=True)
             )
         ]
+
+    def rows(self, indices: range) -> pa.Table:
+        """The candidates of these indices, as rows of samples."""
+        return samples_table(self.samples[indices.start : indices.stop])
 
     def _chosen(self) -> list[CorpusReport]:
         def place(report: CorpusReport) -> float:

@@ -41,8 +41,8 @@ def test_finding_that_a_writer_never_states_is_seen_in_status_and_artifact(tmp_p
     status = dataset_status(work)
     rows = {row["finding"]: row for row in status.as_dict()["per_finding"]}
     asked = [
-        {entity.text for entity in sample.entities if entity.status == "present"}
-        for sample in work.drawing().samples
+        {one["text"] for one in row["entities_requested"] if one["status"] == "present"}
+        for row in work.drawing().rows(range(24)).to_pylist()
     ]
     for finding in Finding:
         num_asked = sum(finding.term in texts for texts in asked)

@@ -46,7 +46,8 @@ def test_generate_from_foreign_entities_with_the_lexicon_accepts_its_reports(roo
     generate_dataset(plan, root)
     work = open_work(root, "foreign")
     selection = work.selection()
-    asked = {entity.text for sample in work.drawing().samples for entity in sample.entities}
+    planned = work.drawing().rows(range(work.plan.target.num_candidates)).to_pylist()
+    asked = {entity["text"] for row in planned for entity in row["entities_requested"]}
     assert set(FINDINGS) <= asked
     assert "effusion" not in asked  # as a place it cannot be told from the finding
     assert selection.num_accepted == 24

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from storage.layout import DatasetLayout
@@ -31,6 +32,7 @@ from storage.records import (
     Stage,
     View,
 )
+from storage.samples import samples_table
 from storage.staging import write_staged
 from storage.table_schemas import Lineage
 
@@ -77,6 +79,10 @@ def sample(index: int) -> Sample:
         age_years=61,
         source=SourceReport("openi", f"r{index}", f"p{index}") if index % 2 else None,
     )
+
+
+def planned_samples(indices: range) -> pa.Table:
+    return samples_table(sample(index) for index in indices)
 
 
 def report_row(index: int, reason: RejectionReason | None = None) -> ReportRow:

@@ -16,9 +16,9 @@ from tests.storage.made import (
     LINEAGE,
     UNIT_SIZE,
     image_row,
+    planned_samples,
     quarantined_row,
     report_row,
-    sample,
     settle,
 )
 
@@ -49,7 +49,7 @@ def _settle_all(store: LocalStore, ledger: Ledger) -> Selection:
 
 
 def _publish(dataset: Dataset, selection: Selection) -> int:
-    samples = publish_samples(dataset, LINEAGE, UNITS, sample)
+    samples = publish_samples(dataset, LINEAGE, UNITS, planned_samples)
     done = [publish_table(dataset, table, selection, LINEAGE) for table in PUBLISHED]
     return samples.num_rows + sum(one.num_rows for one in done)
 

@@ -28,11 +28,11 @@ from tests.storage.made import (
     UNIT_SIZE,
     image_row,
     judge_row,
+    planned_samples,
     png,
     quarantined_row,
     record,
     report_row,
-    sample,
     settle,
     signature,
 )
@@ -183,7 +183,7 @@ def test_rounds_are_lacking_in_turn_and_published_with_the_image_that_was_kept(
     selection = select(units, records, SelectionRules(None, max_rounds=2))
     assert selection.complete
     dataset = Dataset(store, LAYOUT, ledger)
-    publish_samples(dataset, LINEAGE, units, sample)
+    publish_samples(dataset, LINEAGE, units, planned_samples)
     for table in PUBLISHED:
         publish_table(dataset, table, selection, LINEAGE)
     release = create_release(store, LAYOUT, LINEAGE, target=None, complete=True)
