@@ -24,6 +24,7 @@ from prefect.states import Running
 
 from deployments.automations import ensure_automation, silent_runs
 from deployments.pools import POOLS
+from flows.cli import _run, app
 from storage.layout import Table
 from storage.releases import Release
 from tasks.events import announce_checkpoint, announce_release
@@ -77,12 +78,6 @@ class Fleet:
                 found[pool[1]] = pid
         return found
 
-    def run_init(self, root: Path | None = None) -> list[dict[str, str]]:
-        command = [CLI, "init", "--root", str(root or self.root), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
-        changes: list[dict[str, str]] = json.loads(done.stdout)["changes"]
-        return changes
-
 
 @contextmanager
 def _up(folder: Path) -> Iterator[Fleet]:
@@ -127,9 +122,18 @@ def _online(fleet: Fleet, pool: str) -> bool:
     return [worker.status.value for worker in workers] == ["ONLINE"]
 
 
-def test_init_again_changes_nothing_and_leaves_what_a_person_set(fleet: Fleet) -> None:
+def _init(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    words = ["init", "--root", str(fleet.root), "--json"]
+    assert _run(lambda: app(words, standalone_mode=False)) == 0
+    changes: list[dict[str, str]] = json.loads(capsys.readouterr().out)["changes"]
+    return changes
+
+
+def test_init_again_changes_nothing_and_leaves_what_a_person_set(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {one.name: one.updated for one in fleet.client.read_deployments()}
-    assert {change["outcome"] for change in fleet.run_init()} == {"unchanged"}
+    assert {change["outcome"] for change in _init(fleet, capsys)} == {"unchanged"}
     assert before == {one.name: one.updated for one in fleet.client.read_deployments()}
     deployment = fleet.client.read_deployment_by_name("generate-dataset/generate-dataset")
     assert deployment.entrypoint == "flows.generate.generate_dataset"
@@ -137,7 +141,7 @@ def test_init_again_changes_nothing_and_leaves_what_a_person_set(fleet: Fleet) -
     ours = deployment.parameters | {"plan": {"name": "mine"}}
     address = f"/deployments/{deployment.id}"
     fleet.client.request("PATCH", address, json={"parameters": ours, "description": "old"})
-    changed = [one["thing"] for one in fleet.run_init() if one["outcome"] == "updated"]
+    changed = [one["thing"] for one in _init(fleet, capsys) if one["outcome"] == "updated"]
     assert changed == ["deployment generate-dataset/generate-dataset"]
     again = fleet.client.read_deployment(deployment.id)
     assert again.parameters == ours
@@ -231,16 +235,19 @@ def test_up_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "factory").exists()
 
 
-def test_init_without_a_server_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["", "http://127.0.0.1:{port}/api"])
+def test_init_without_a_server_says_so_in_one_line(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (port,) = free_ports(1)
-    environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    command = [CLI, "init", "--root", str(tmp_path / "factory")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env=environment
-    )
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
-    assert f"expected a Prefect server at http://127.0.0.1:{port}/api, got:" in line
+    words = ["init", "--root", str(tmp_path / "factory")]
+    with temporary_settings({PREFECT_API_URL: address.format(port=port) or None}):
+        assert _run(lambda: app(words, standalone_mode=False)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.strip().splitlines()
+    assert line.startswith("cxr-factory: expected ")
+    assert (f"server at http://127.0.0.1:{port}/api, got:" in line) == bool(address)
 
 
 def test_up_told_to_end_stops_everything(fleet: Fleet) -> None:  # the last test of this fleet
