@@ -9,6 +9,7 @@ from models.encoders.files import TRANSFORMERS_INDEX, open_clip_model, vision_fi
 from models.encoders.two_towers import TwoTowerConfig
 from models.engines import EngineConfig
 from models.hub_models import file_sha256, find_model, read_json
+from models.places import beside, local_path
 from models.vocabulary.revisions import files_hash
 from storage.errors import EngineUnavailable
 
@@ -144,7 +145,7 @@ class FactoryConfig(TwoTowerConfig):
         Raises:
             EngineUnavailable: If there is none.
         """
-        path = Path(self.checkpoint).expanduser()
+        path = local_path(self.checkpoint)
         if not path.is_file():
             raise EngineUnavailable(
                 f"factory encoder: checkpoint must be a pre-trained run's model.safetensors, got "
@@ -154,7 +155,7 @@ class FactoryConfig(TwoTowerConfig):
 
     def restricted(self) -> bool:
         """Whether the run was trained on a restricted release, as its `metrics.json` says."""
-        said = Path(self.checkpoint).expanduser().with_name("metrics.json")
+        said = local_path(beside(self.checkpoint, "metrics.json"))
         return said.is_file() and bool(read_json(said).get("restricted"))
 
     def open(self) -> "FactoryEncoder":

@@ -5,7 +5,6 @@ Calibration: "real" below are the 975 frontal radiographs of NIH ChestX-ray14 th
 """
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
@@ -13,6 +12,7 @@ from pydantic import Field, model_validator
 from models.encoders.seam import EncoderConfig, handcrafted_encoder
 from models.encoders.two_towers import require_two_towers
 from models.engines import EngineConfig
+from models.places import local_path
 from models.vocabulary.revisions import files_hash, joined_hash
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class SimilarityConfig(EngineConfig):
         """
         from models.gates.bank import require_bank
 
-        path, encoder = Path(self.bank), self.encoder.revision()
+        path, encoder = local_path(self.bank), self.encoder.revision()
         require_bank(path, self.encoder.kind, encoder)
         rules = files_hash("models.gates", "bank.py", "embedding.py", "similarity.py")
         return joined_hash(rules, encoder, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -98,7 +98,7 @@ class SimilarityConfig(EngineConfig):
         """Whether images of a bank are credentialed, or what the encoder was trained on."""
         from models.gates.bank import bank_origin
 
-        return bank_origin(Path(self.bank)).restricted or self.encoder.restricted()
+        return bank_origin(local_path(self.bank)).restricted or self.encoder.restricted()
 
     def open(self) -> "SimilarityGate":
         """Read the banks and load the encoder."""

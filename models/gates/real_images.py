@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.encoders.seam import Matrix
+from models.places import local_path
 from storage.errors import DamagedObject, EngineUnavailable
 
 METADATA_KEY = b"cxr_factory.real_images"
@@ -174,12 +174,13 @@ def real_images_origin(path: str) -> RealImagesOrigin:
 def _open(path: str) -> Any:
     import lance
 
-    if "://" not in path and not Path(path).is_dir():
+    folder = local_path(path)
+    if not folder.is_dir():
         raise EngineUnavailable(
             f"nearest_real gate: index must be a table of training images, got {path!r}, which "
             "does not exist; make it with `cxr-factory calibrate`"
         )
-    return lance.dataset(path)
+    return lance.dataset(str(folder))
 
 
 def _metadata(path: str, dataset: Any) -> tuple[RealImagesOrigin, tuple[Matrix, Matrix]]:

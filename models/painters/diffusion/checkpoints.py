@@ -9,6 +9,7 @@ from typing import Any
 
 from models.hub_models import HUB_ID, cached_snapshot, files_revision, read_json, require_weights
 from models.painters.diffusion.hub import fetch_snapshot
+from models.places import local_path
 from storage.errors import EngineUnavailable
 
 INDEX = "model_index.json"
@@ -70,7 +71,7 @@ def find_checkpoint(model: str, hub_revision: str | None, allow_download: bool) 
     Raises:
         EngineUnavailable: One line: what is missing or wrong, and what to do.
     """
-    folder = _own_folder(model) if model.startswith(OWN) else Path(model).expanduser()
+    folder = _own_folder(model) if model.startswith(OWN) else local_path(model)
     if folder.is_dir():
         if hub_revision is not None:
             raise EngineUnavailable(

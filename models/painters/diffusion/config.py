@@ -62,9 +62,9 @@ class DiffusersConfig(EngineConfig):
     model: str = Field(
         min_length=1,
         max_length=4096,
-        description="Folder of a saved pipeline (the one with model_index.json), a hub id "
-        "owner/name that the local hub cache has, or cxr-factory:NAME for a painter that comes "
-        "with the factory. Weights are read from safetensors only.",
+        description="Folder of a saved pipeline (the one with model_index.json) or its s3:// "
+        "address, a hub id owner/name that the local hub cache has, or cxr-factory:NAME for a "
+        "painter that comes with the factory. Weights are read from safetensors only.",
     )
     hub_revision: str | None = Field(
         default=None,

@@ -113,7 +113,9 @@ class FromPipeline(BaseModel):
     model_config = _FORM
 
     kind: Literal["pipeline"] = "pipeline"
-    folder: str = Field(min_length=1, description="Local folder that holds model_index.json")
+    folder: str = Field(
+        min_length=1, description="Folder, or s3:// address of one, that holds model_index.json."
+    )
 
 
 # Crops only: a rotation or shift would paint black corners into what the painter learns.
