@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.results import ResultRecord
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
@@ -149,7 +150,7 @@ def settle_units(
     hopeless: list[FactoryError] = []
 
     def ended(future: PrefectFuture[LedgerRecord]) -> None:
-        result: object = future.result(raise_on_failure=False)
+        result = _outcome(future)
         if isinstance(result, SHARED_FATE):
             hopeless.append(result)
         free.release()
@@ -162,10 +163,20 @@ def settle_units(
         future = task.submit(work, unit)
         future.add_done_callback(ended)
         futures.append(future)
-    results = [future.result(raise_on_failure=False) for future in futures]
+    results = [_outcome(future) for future in futures]
     if hopeless:
         raise hopeless[0]
     return _summary(work.stage, units, results)
+
+
+def _outcome(future: PrefectFuture[LedgerRecord]) -> LedgerRecord | BaseException:
+    """What a task run came to; `future.result` alone would cross Prefect's event loop for it."""
+    future.wait()
+    held = future.state.data
+    outcome: LedgerRecord | BaseException = (
+        held.result if isinstance(held, ResultRecord) else future.result(raise_on_failure=False)
+    )
+    return outcome
 
 
 def _may_fare_better(_task: Any, _run: Any, state: State[LedgerRecord]) -> bool:
