@@ -76,6 +76,8 @@ class Fleet:
                     entrypoint=f"flows.generate.{flow.fn.__name__}",
                     # names the kinds of engines known when this process began, not a test's own
                     enforce_parameter_schema=False,
+                    # the same engine without the process that prepares a folder of code for it
+                    job_variables={"command": f"{sys.executable} -m prefect.engine"},
                 )
 
     def client(self) -> SyncPrefectClient:
