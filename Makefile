@@ -6,7 +6,7 @@ READY  := .venv/.ready
 VLLM   := .venv-vllm/.ready
 SMOLLM := .venv-vllm/.smollm2
 
-.PHONY: setup vllm smollm2 demo test lint types imports unit exactly-once format lock
+.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once format lock
 
 setup: $(READY)
 
@@ -55,7 +55,7 @@ $(SMOLLM): | $(VLLM)
 demo: setup
 	$(BIN)/cxr-factory demo --root $(ROOT)
 
-test: lint types imports unit
+test: lint types imports unit served
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -68,7 +68,10 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile -m "not vllm"
+
+served: smollm2  ## what needs a real vLLM, which takes every core: after the others, one by one
+	$(BIN)/pytest -m vllm
 
 exactly-once: setup  ## 4 publishers and a collector racing under 100 kills
 	$(BIN)/python -m benchmarks.exactly_once --kills 100
