@@ -124,8 +124,7 @@ def _is_done(
 
 
 def _delete(store: ObjectStore, files: Sequence[ObjectInfo]) -> Collected:
-    for info in files:
-        store.delete(info.key)
+    store.delete_all([info.key for info in files])
     return Collected(len(files), sum(info.num_bytes for info in files))
 
 

@@ -6,7 +6,7 @@ and an object is never seen half-written. `storage/store_check.py` tries it on a
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +88,10 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when there is none."""
+        ...
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove the objects, in few requests; those that are gone already do not matter."""
         ...
 
 
@@ -204,6 +208,11 @@ class LocalStore:
                     if parent == self._folder:
                         break
                     parent.rmdir()
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove the files, and the folders this leaves empty."""
+        for key in keys:
+            self.delete(key)
 
     def delete_stale_temporaries(self, prefix: str) -> int:
         """Remove what puts of dead processes left behind; returns how many files."""

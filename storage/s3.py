@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 # a network's hiccup of a minute costs no work.
 _FIRST_DELAYS_SECONDS = (0.1, 0.3, 1.0)
 _PATIENT_DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0)
+_KEYS_PER_DELETE = 1000
 
 
 class S3Store:
@@ -125,6 +126,21 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when there is none."""
         self._ask(key, lambda: self._client.delete_object(**self._at(key)))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove the objects, a thousand per request; those that are gone do not matter."""
+        for start in range(0, len(keys), _KEYS_PER_DELETE):
+            some = keys[start : start + _KEYS_PER_DELETE]
+            self._ask(some[0], partial(self._delete_some, some))
+
+    def _delete_some(self, keys: Sequence[str]) -> None:
+        named = {"Objects": [{"Key": self._full(key)} for key in keys], "Quiet": True}
+        answer = self._client.delete_objects(Bucket=self._bucket, Delete=named)
+        if failed := answer.get("Errors"):
+            raise StoreUnavailable(
+                f"{self.root}: {len(failed)} of {len(keys)} objects were not deleted, the first "
+                f"{failed[0].get('Key')!r}: {failed[0].get('Code')}; run again later"
+            )
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._full(key)}

@@ -54,8 +54,7 @@ def _scratch(store: ObjectStore) -> Iterator[str]:
     try:
         yield folder
     finally:
-        for info in list(store.list(f"{folder}/")):
-            store.delete(info.key)
+        store.delete_all([info.key for info in store.list(f"{folder}/")])
 
 
 def _race_puts(store: ObjectStore, key: str) -> None:

@@ -174,6 +174,27 @@ def test_s3_objects_behave_as_a_folder_does(s3: S3Store) -> None:
 
 
 @pytest.mark.s3
+def test_s3_many_objects_are_deleted_in_few_requests(
+    s3: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.s3._KEYS_PER_DELETE", 3)
+    keys = [f"a/{number}" for number in range(7)]
+    for key in keys:
+        s3.put(key, b"1")
+    s3.delete_all(keys[:5])
+    s3.delete_all(["absent", *keys[:6]])
+    assert [info.key for info in s3.list("")] == keys[6:]
+    s3.delete_all([])
+
+
+def test_delete_all_that_leaves_some_is_tried_again() -> None:
+    refused = {"Errors": [{"Key": "pre/fix/a", "Code": "InternalError"}]}
+    _store(refused, {}).delete_all(["a"])
+    with pytest.raises(StoreUnavailable, match="1 of 1 objects were not deleted, the first 'pre/f"):
+        _store(*[refused] * 4).delete_all(["a"])
+
+
+@pytest.mark.s3
 def test_s3_large_file_goes_and_comes_in_parts(
     s3: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
