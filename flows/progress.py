@@ -50,7 +50,7 @@ def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
             nonlocal work
             work = work or open_work()
             progress.update(waiting, visible=False)
-            num_units = len({*work.selection().wanted_units} | _settled(work, Stage.WRITE))
+            num_units = len({*work.wanted_units()} | _settled(work, Stage.WRITE))
             for stage in work.stages:
                 if stage not in bars:
                     bars[stage] = progress.add_task(str(stage), total=None)

@@ -1,7 +1,7 @@
 """A locked plan and the dataset it makes: what every flow of a dataset opens first."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +21,7 @@ from models.chat.hosts import require_may_send
 from models.writers.configs import CorpusReportsConfig
 from models.writers.writing import WriteStationConfig
 from storage.dataset import Dataset, open_dataset
+from storage.decisions import StageRecords
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
 from storage.identity import fingerprint
 from storage.plan_lock import lock_plan, read_plan
@@ -96,13 +97,22 @@ class Work:
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
-        records = {stage: self.dataset.ledger.settled(stage) for stage in self.stages}
-        rules = SelectionRules(
+        return select(self.units, self._records(), self._selection_rules())
+
+    def wanted_units(self) -> tuple[int, ...]:
+        """Units to work on next, as far as can be told without comparing all images."""
+        rules = replace(self._selection_rules(), near_duplicate_max_distance=None)
+        return select(self.units, self._records(), rules).wanted_units
+
+    def _records(self) -> StageRecords:
+        return {stage: self.dataset.ledger.settled(stage) for stage in self.stages}
+
+    def _selection_rules(self) -> SelectionRules:
+        return SelectionRules(
             target=self.plan.target.num_accepted,
             near_duplicate_max_distance=self.plan.image_rules.near_duplicate_max_distance,
             max_rounds=self.rounds.max_rounds,
         )
-        return select(self.units, records, rules)
 
     def wanted_shards(self) -> Iterator[list[ShardRef]]:
         """Shards of the units that are missing, in waves; reserves only while accepted pairs lack.
@@ -111,7 +121,7 @@ class Work:
         """
         size = self.plan.execution.shard_units
         offered: set[int] = set()
-        while wanted := [u for u in self.selection().wanted_units if u not in offered]:
+        while wanted := self._wanted_beyond(offered):
             offered.update(wanted)
             yield [
                 ShardRef(
@@ -123,6 +133,11 @@ class Work:
                 )
                 for number, units in groupby(wanted, key=lambda unit: unit // size)
             ]
+
+    def _wanted_beyond(self, offered: set[int]) -> list[int]:
+        """Wanted units not offered yet; images are compared only when nothing else is left."""
+        sooner = [unit for unit in self.wanted_units() if unit not in offered]
+        return sooner or [unit for unit in self.selection().wanted_units if unit not in offered]
 
     def rounds_of(self, shard: ShardRef) -> Iterator[ShardRef]:
         """The shard in its first round, then in each later one that has something to do."""

@@ -4,98 +4,27 @@ The first record wins and is never rewritten or deleted, whoever else finishes l
 """
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-from storage.errors import DamagedObject, StoreUnavailable
+from storage.digests import read_digest, write_digest
+from storage.errors import StoreUnavailable
 from storage.identity import canonical_json
-from storage.json_files import parse_json
 from storage.layout import DatasetLayout, folder_number_of, number_of
+from storage.ledger_records import FailureRecord, LedgerRecord, SampleOutcome
 from storage.objects import ObjectStore
-from storage.records import Outcome, RejectionReason, Stage
-from storage.staging import StagedFile
+from storage.records import Stage
+from storage.settled import NO_RECORDS, SettledRecords
+
+__all__ = ["FailureRecord", "Ledger", "LedgerRecord", "SampleOutcome"]  # what a ledger speaks of
 
 RETRY_DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0)  # beyond what the store itself retries
+DIGEST_RECORDS = (8, 1024)  # fewest: fewer are read as fast one by one; most: bounds memory
 _READERS = 16
 _MAX_ERROR_CHARS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class SampleOutcome:
-    """How one sample of a unit left a stage.
-
-    Attributes:
-        reason: None exactly when accepted.
-        signature: 256-bit perceptual hash as 64 hex digits; empty where there is no image.
-    """
-
-    index: int
-    outcome: Outcome
-    reason: RejectionReason | None
-    signature: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRecord:
-    """What stands of a settled unit.
-
-    Attributes:
-        attempt: Id of the execution that settled it.
-        file: Key of its staged file, relative to the root.
-        num_bytes: Size of that file.
-        sha256: Hash of its bytes, 64 hex digits.
-        outcomes: Of every sample that reached the stage, in order of index.
-        worker: Host and process that settled it.
-        started_at: When the attempt began, seconds since the epoch.
-        settled_at: When it was recorded, seconds since the epoch.
-        engine_seconds: Engine time of all samples and tries of the attempt.
-    """
-
-    stage: Stage
-    unit: int
-    attempt: str
-    file: str
-    num_bytes: int
-    sha256: str
-    outcomes: tuple[SampleOutcome, ...]
-    worker: str = ""
-    started_at: float = 0.0
-    settled_at: float = 0.0
-    engine_seconds: float = 0.0
-
-    @property
-    def staged(self) -> StagedFile:
-        """The staged file it names."""
-        return StagedFile(self.file, self.num_bytes, self.sha256)
-
-    def to_json(self) -> bytes:
-        """Canonical JSON: the same record, the same bytes."""
-        return canonical_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> "LedgerRecord":
-        """The record; raises DamagedObject naming `where` if these bytes are none."""
-        fields = parse_json(data, where)
-        try:
-            outcomes = tuple(_outcome(one) for one in fields.pop("outcomes"))
-            return cls(**fields | {"stage": Stage(fields["stage"]), "outcomes": outcomes})
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedObject(f"{where}: expected a ledger record, got {error!r}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRecord:
-    """One failed attempt at a unit. `error` is the exception's type; `at` is UTC, ISO 8601."""
-
-    stage: Stage
-    unit: int
-    attempt: str
-    error: str
-    message: str
-    at: str
 
 
 class Ledger:
@@ -110,7 +39,10 @@ class Ledger:
         self._store = store
         self._layout = layout
         self._sleep = sleep
-        self._known: dict[tuple[Stage, int], LedgerRecord] = {}
+        self._known: dict[tuple[Stage, int], LedgerRecord] = {}  # settled or read one by one
+        self._settled: dict[Stage, SettledRecords] = {}  # read all together
+        self._digests: dict[Stage, set[str]] = defaultdict(set)  # keys of those read or written
+        self._digested: dict[Stage, set[int]] = defaultdict(set)  # units that those hold
 
     def settle(self, record: LedgerRecord) -> LedgerRecord:
         """Put the record if the unit has none; returns the record that stands, mine or the first.
@@ -134,19 +66,52 @@ class Ledger:
     def record(self, stage: Stage, unit: int) -> LedgerRecord:
         """The record of a settled unit; raises ObjectMissing when it is not settled."""
         known = self._known.get((stage, unit))
-        return known or self._read(stage, unit)
+        return known or self._settled.get(stage, NO_RECORDS).get(unit) or self._read(stage, unit)
 
     def settled_units(self, stage: Stage) -> set[int]:
         """Units that have a record, by listing alone."""
-        listed = self._store.list(self._layout.ledger_folder(stage))
-        return {unit for info in listed if (unit := number_of(info.key)) is not None}
+        units, _ = self._list(stage)
+        return units
 
-    def settled(self, stage: Stage) -> dict[int, LedgerRecord]:
-        """Every record of a stage, in order of unit; only those not seen before are read."""
-        units = sorted(self.settled_units(stage))
+    def settled(self, stage: Stage) -> SettledRecords:
+        """Every record of a stage, in order of unit; only those not seen before are read.
+
+        Which units are settled is what is listed, and nothing else. What their records say is
+        read from digests where that takes no more requests than reading them one by one.
+        """
+        units, digests = self._list(stage)
+        settled = self._settled.get(stage, NO_RECORDS)
+        unread = digests - self._digests[stage]
+        missing = units.difference(settled)
         with ThreadPoolExecutor(_READERS) as readers:
-            records = readers.map(lambda unit: self.record(stage, unit), units)
-            return dict(zip(units, records, strict=True))
+            if len(unread) <= len(missing):
+                found = list(readers.map(lambda key: read_digest(self._store, key), unread))
+                settled = settled.joined(found)
+                self._remember(stage, unread, found)
+                missing = units.difference(settled)
+            if missing:
+                records = readers.map(lambda unit: self.record(stage, unit), sorted(missing))
+                settled = settled.joined([SettledRecords.of(records)])
+        self._settled[stage] = settled
+        for unit in missing:
+            self._known.pop((stage, unit), None)
+        return settled.among(units)
+
+    def write_digest(self, stage: Stage) -> None:
+        """Put down together the records that this ledger knows and that it saw in no digest.
+
+        Then whoever comes next reads them all at once. Nothing depends on its being done.
+        """
+        fewest, most = DIGEST_RECORDS
+        mine = [one for (of, _), one in list(self._known.items()) if of is stage]
+        known = self._settled.get(stage, NO_RECORDS).joined([SettledRecords.of(mine)])
+        units = sorted(set(known) - self._digested[stage])
+        if len(units) < fewest:
+            return
+        for first in range(0, len(units), most):
+            part = known.among(units[first : first + most])
+            key = write_digest(self._store, self._layout, stage, part)
+            self._remember(stage, [key], [part])
 
     def record_failure(
         self, stage: Stage, unit: int, attempt: str, error: BaseException
@@ -168,7 +133,7 @@ class Ledger:
         """The failed attempts at a unit, oldest first."""
         listed = list(self._store.list(self._layout.failures_folder(stage, unit)))
         found = [
-            _failure(parse_json(self._store.get(info.key), self._store.uri(info.key)))
+            FailureRecord.from_json(self._store.get(info.key), self._store.uri(info.key))
             for info in listed
         ]
         return sorted(found, key=lambda failure: (failure.at, failure.attempt))
@@ -182,6 +147,18 @@ class Ledger:
                 counts[unit] = counts.get(unit, 0) + 1
         return counts
 
+    def _list(self, stage: Stage) -> tuple[set[int], set[str]]:
+        """Units that have a record, and the keys of digests."""
+        folder = self._layout.digests_folder(stage)
+        units: set[int] = set()
+        digests: set[str] = set()
+        for info in self._store.list(self._layout.ledger_folder(stage)):
+            if info.key.startswith(folder) and info.key.endswith(".arrow"):
+                digests.add(info.key)
+            elif (unit := number_of(info.key)) is not None:
+                units.add(unit)
+        return units, digests
+
     def _put_or_read(self, key: str, data: bytes, record: LedgerRecord) -> LedgerRecord:
         if self._store.put_if_absent(key, data):
             self._known[record.stage, record.unit] = record
@@ -194,16 +171,9 @@ class Ledger:
         self._known[stage, unit] = found
         return found
 
-
-def _outcome(fields: dict[str, Any]) -> SampleOutcome:
-    reason = fields["reason"]
-    return SampleOutcome(
-        index=fields["index"],
-        outcome=Outcome(fields["outcome"]),
-        reason=None if reason is None else RejectionReason(reason),
-        signature=fields["signature"],
-    )
-
-
-def _failure(fields: dict[str, Any]) -> FailureRecord:
-    return FailureRecord(**fields | {"stage": Stage(fields["stage"])})
+    def _remember(
+        self, stage: Stage, keys: Iterable[str], digests: Iterable[SettledRecords]
+    ) -> None:
+        self._digests[stage].update(keys)
+        for records in digests:
+            self._digested[stage].update(records)

@@ -1,18 +1,23 @@
 """Finds, in index order, which image looks like an earlier kept one, by 256-bit perceptual hash.
 
-Exact, without an index to tune: XOR and popcount over all kept hashes, word by word. Two hashes
-within the distance differ in their first word by no more, so that one word rules most out.
+Exact, and the same whatever the order of arrival. Legend: N samples, Q of them asked together,
+W = 4 words of a hash. A sample's *rank* is its place among the N.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-SIGNATURE_BITS = 256
+from storage.hash_bands import FAR, SIGNATURE_BITS, Words, distances, kept_hashes
+
 _HEX_DIGITS = SIGNATURE_BITS // 4
-_NUM_WORDS = SIGNATURE_BITS // 64
-_FIRST_CAPACITY = 1024
+_HEX = re.compile(rf"[0-9a-fA-F]{{{_HEX_DIGITS}}}")
+_PARSED_TOGETHER = 1 << 16
+_ASKED_TOGETHER = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,59 +29,76 @@ class Twin:
     max_distance: int
 
 
-class NearDuplicates:
-    """Kept hashes so far. Add in index order: the answer then never depends on arrival."""
+def find_twins(words_NW: Words, index_N: NDArray[np.int64], max_distance: int) -> dict[int, Twin]:
+    """Which samples lie within the distance of an earlier kept one; all others are kept.
 
-    def __init__(self, max_distance: int) -> None:
-        if not 0 <= max_distance < SIGNATURE_BITS:
-            raise ValueError(
-                f"near_duplicate_max_distance must be 0 to {SIGNATURE_BITS - 1} bits, "
-                f"got {max_distance!r}"
-            )
-        self._max_distance = max_distance
-        self._words_WN = np.empty((_NUM_WORDS, _FIRST_CAPACITY), np.uint64)  # word, kept hash
-        self._indices: list[int] = []
+    Args:
+        words_NW: Hashes, as `parse_signatures` gives them.
+        index_N: Sample indices, ascending.
+        max_distance: Bits of 256, 0 to 255.
 
-    def add(self, index: int, signature: str) -> Twin | None:
-        """Keep the hash unless an earlier kept one is within the distance; returns that one.
+    Returns:
+        Index of each such sample → its nearest kept one, the lowest index among equals.
 
-        Args:
-            index: Sample index, higher than all before.
-            signature: 64 hex digits.
-
-        Raises:
-            ValueError: If the signature is no 256-bit hash.
-        """
-        words_W = _parse(signature)
-        twin = self._nearest(words_W)
-        if twin is None:
-            self._keep(index, words_W)
-        return twin
-
-    def _nearest(self, words_W: NDArray[np.uint64]) -> Twin | None:
-        """The nearest kept hash within the distance; the lowest index among equals."""
-        kept_WN = self._words_WN[:, : len(self._indices)]
-        rows = np.flatnonzero(np.bitwise_count(kept_WN[0] ^ words_W[0]) <= self._max_distance)
-        if rows.size == 0:
-            return None
-        bits_WN = np.bitwise_count(kept_WN[:, rows] ^ words_W[:, None])
-        distances_N = bits_WN.sum(axis=0, dtype=np.int64)
-        nearest = int(distances_N.argmin())
-        distance = int(distances_N[nearest])
-        if distance > self._max_distance:
-            return None
-        return Twin(self._indices[int(rows[nearest])], distance, self._max_distance)
-
-    def _keep(self, index: int, words_W: NDArray[np.uint64]) -> None:
-        row = len(self._indices)
-        if row == self._words_WN.shape[1]:
-            self._words_WN = np.concatenate([self._words_WN, self._words_WN], axis=1)
-        self._words_WN[:, row] = words_W
-        self._indices.append(index)
+    Raises:
+        ValueError: If the distance is none.
+    """
+    if not 0 <= max_distance < SIGNATURE_BITS:
+        raise ValueError(
+            f"near_duplicate_max_distance must be 0 to {SIGNATURE_BITS - 1} bits, "
+            f"got {max_distance!r}"
+        )
+    kept = kept_hashes(words_NW, max_distance)
+    twins: dict[int, Twin] = {}
+    for first in range(0, len(words_NW), _ASKED_TOGETHER):
+        ranks = np.arange(first, min(first + _ASKED_TOGETHER, len(words_NW)))
+        nearest_Q = _nearest_within(words_NW[ranks], kept.nearest(ranks), first, max_distance)
+        kept.keep(ranks[nearest_Q == FAR])
+        for query in np.flatnonzero(nearest_Q != FAR).tolist():
+            distance, rank = divmod(int(nearest_Q[query]), 1 << 32)
+            twin = Twin(int(index_N[rank]), distance, max_distance)
+            twins[int(index_N[first + query])] = twin
+    return twins
 
 
-def _parse(signature: str) -> NDArray[np.uint64]:
-    """The hash as four words, (4,)."""
-    if len(signature) != _HEX_DIGITS:
-        raise ValueError(f"signature must be {_HEX_DIGITS} hex digits, got {signature!r}")
-    return np.frombuffer(bytes.fromhex(signature), dtype=">u8").astype(np.uint64)
+def parse_signatures(signatures: pa.ChunkedArray) -> Words:
+    """Hashes as words, uint64 (N, 4).
+
+    Raises:
+        ValueError: If one is no 256-bit hash of 64 hex digits.
+    """
+    parts = [
+        _parse(signatures.slice(first, _PARSED_TOGETHER).to_pylist())
+        for first in range(0, len(signatures), _PARSED_TOGETHER)
+    ]
+    return np.concatenate([np.empty((0, SIGNATURE_BITS // 64), np.uint64), *parts])
+
+
+def _nearest_within(
+    words_QW: Words, nearest_Q: NDArray[np.int64], first: int, max_distance: int
+) -> NDArray[np.int64]:
+    """The nearest kept one, now also of those asked together; keys as `kept_hashes` gives them."""
+    open_S = np.flatnonzero(nearest_Q == FAR)  # the others are not kept whatever comes
+    near_QS = np.bitwise_count(words_QW[:, None, 0] ^ words_QW[None, open_S, 0]) <= max_distance
+    later, which = np.nonzero(near_QS)
+    earlier = open_S[which]
+    later, earlier = later[earlier < later], earlier[earlier < later]
+    apart = distances(words_QW[later], words_QW[earlier])
+    close = apart <= max_distance
+    nearest: list[int] = nearest_Q.tolist()
+    for query, other, distance in _triples(later[close], earlier[close], apart[close]):
+        if nearest[other] == FAR:  # kept: all that is earlier has been seen
+            nearest[query] = min(nearest[query], (distance << 32) + first + other)
+    return np.array(nearest, np.int64)
+
+
+def _triples(*columns: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _parse(signatures: list[str]) -> Words:
+    wrong = next((one for one in signatures if not _HEX.fullmatch(one)), None)
+    if wrong is not None:
+        raise ValueError(f"signature must be {_HEX_DIGITS} hex digits, got {wrong!r}")
+    data = bytes.fromhex("".join(signatures))
+    return np.frombuffer(data, np.uint64).reshape(-1, SIGNATURE_BITS // 64)

@@ -1,6 +1,6 @@
 """The planned samples of a dataset: published once, read back by unit."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from threading import Lock
 from typing import Any
@@ -120,23 +120,26 @@ def read_samples(dataset: Dataset, units: Iterable[int]) -> dict[int, list[Sampl
     return found
 
 
-def requested_entities(dataset: Dataset) -> pa.Table:
+def requested_entities(dataset: Dataset) -> Iterator[pa.Table]:
     """Every entity that a sample is to state: its `index`, and the entity's `text` and `status`.
+
+    In parts, since together they may be tens of millions.
 
     Raises:
         ObjectMissing: If the dataset's samples are not planned yet.
     """
     table = open_lance(dataset.store, dataset.layout.table(Table.SAMPLES), None)
-    read = table.to_table(columns=["index", "entities_requested"])
-    lists = read["entities_requested"].combine_chunks()
-    entities = pc.list_flatten(lists)
-    return pa.table(
-        {
-            "index": read["index"].combine_chunks().take(pc.list_parent_indices(lists)),
-            "text": pc.struct_field(entities, "text"),
-            "status": pc.struct_field(entities, "status"),
-        }
-    )
+    scanner = table.scanner(columns=["index", "entities_requested"], batch_size=_SAMPLES_TOGETHER)
+    for read in scanner.to_batches():
+        lists = read["entities_requested"]
+        entities = pc.list_flatten(lists)
+        yield pa.table(
+            {
+                "index": read["index"].take(pc.list_parent_indices(lists)),
+                "text": pc.struct_field(entities, "text"),
+                "status": pc.struct_field(entities, "status"),
+            }
+        )
 
 
 def sample_of(row: dict[str, Any]) -> Sample:

@@ -7,13 +7,24 @@ neither the order of arrival nor a kill can change the published set.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.decisions import Decisions, StageRecords, decide_unit, without_near_duplicates
-from storage.records import Outcome, RejectionReason, Stage
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.decisions import (
+    QUARANTINED,
+    REJECTED,
+    Decision,
+    Decisions,
+    StageRecords,
+    decide,
+    without_near_duplicates,
+)
+from storage.records import RejectionReason, Stage
 from storage.rounds import Rounds
+from storage.settled import NO_REASON, REASONS
 from storage.units import Unit
 
 
@@ -57,7 +68,7 @@ class Selection:
     """
 
     published: Mapping[int, tuple[int, ...]]
-    rejects: Mapping[int, Decisions]
+    rejects: Mapping[int, tuple[Decision, ...]]
     surplus: tuple[int, ...]
     surplus_units: frozenset[int]
     num_accepted: int
@@ -101,110 +112,141 @@ def select(units: Sequence[Unit], records: StageRecords, rules: SelectionRules) 
         DamagedObject: If a record lacks the outcome of a sample it must have settled.
     """
     rounds = Rounds(len(units), rules.max_rounds)
-    states = {unit.number: decide_unit(unit, records, rounds) for unit in units}
-    decided = {
-        number: state.decisions for number, state in states.items() if state.decisions is not None
-    }
-    prefix = _settled_prefix(units, decided)
+    decisions = decide(units, records, rounds)
     if rules.near_duplicate_max_distance is not None:
-        decided |= without_near_duplicates(decided, prefix, rules.near_duplicate_max_distance)
-    target = units[-1].stop if rules.target is None else rules.target
-    published, surplus = _choose(units, decided, prefix, target, rules)
-    wanted = {unit: states[unit].round_number for unit in _wanted(units, decided, target)}
-    return _summary(units, decided, published, surplus, wanted, tuple(records), rules)
+        decisions = without_near_duplicates(decisions, rules.near_duplicate_max_distance)
+    return _summary(_choose(decisions, rules), decisions, tuple(records), rounds, rules)
 
 
-def _settled_prefix(units: Sequence[Unit], decided: Mapping[int, object]) -> list[Unit]:
-    """Units before the first open one."""
-    prefix = []
-    for unit in units:
-        if unit.number not in decided:
-            break
-        prefix.append(unit)
-    return prefix
+@dataclass(frozen=True, eq=False, slots=True)
+class _Choice:
+    """What to publish.
+
+    Attributes:
+        target: Samples wanted, or all candidates.
+        accepted: Indices of all accepted samples, ascending.
+        before_U: Accepted samples below each unit: where its own begin in `accepted`.
+        num_U: How many accepted samples the unit has.
+        final_U: Whether its rows can no longer change.
+        is_reserve_U: Whether the unit lies beyond the target.
+    """
+
+    target: int
+    accepted: NDArray[np.int64]
+    before_U: NDArray[np.int64]
+    num_U: NDArray[np.int64]
+    final_U: NDArray[np.bool_]
+    is_reserve_U: NDArray[np.bool_]
+
+    @property
+    def num_published(self) -> NDArray[np.int64]:
+        """Samples to publish of each unit, (U,); none of one that is not final."""
+        room = np.clip(self.target - self.before_U, 0, self.num_U)
+        return np.where(self.final_U, room, 0)
 
 
-def _choose(
-    units: Sequence[Unit],
-    decided: Mapping[int, Decisions],
-    prefix: Sequence[Unit],
-    target: int,
-    rules: SelectionRules,
-) -> tuple[dict[int, tuple[int, ...]], tuple[int, ...]]:
-    """Indices to publish per final unit, and the surplus."""
-    in_prefix = {unit.number for unit in prefix}
-    published: dict[int, tuple[int, ...]] = {}
-    surplus: list[int] = []
-    num_before = 0  # accepted below this unit; exact for a unit of the prefix
-    for unit in units:
-        if unit.number not in decided:
-            continue
-        accepted = [one.index for one in decided[unit.number] if one.accepted]
-        room = max(target - num_before, 0)
-        num_before += len(accepted)
-        below_target = unit.start < target
-        if unit.number in in_prefix and not below_target:
-            surplus += accepted[room:]
-        waits = rules.near_duplicate_max_distance is not None or not below_target
-        if (unit.number in in_prefix or not waits) and room > 0:
-            published[unit.number] = tuple(accepted[:room])
-    return published, tuple(surplus)
+def _choose(decisions: Decisions, rules: SelectionRules) -> _Choice:
+    """The accepted of lowest index, from units that wait for none."""
+    target = len(decisions.unit_N) if rules.target is None else rules.target
+    num_U = decisions.per_unit(decisions.accepted)
+    before_U = np.cumsum(num_U) - num_U  # exact for a unit before the first open one
+    is_reserve_U = decisions.start_U >= target
+    waits_U = is_reserve_U | (rules.near_duplicate_max_distance is not None)
+    is_first_U = np.arange(len(num_U)) < decisions.num_first
+    return _Choice(
+        target=target,
+        accepted=np.flatnonzero(decisions.accepted),
+        before_U=before_U,
+        num_U=num_U,
+        final_U=decisions.settled_U & (is_first_U | ~waits_U) & (before_U < target),
+        is_reserve_U=is_reserve_U,
+    )
 
 
 def _summary(
-    units: Sequence[Unit],
-    decided: Mapping[int, Decisions],
-    published: Mapping[int, tuple[int, ...]],
-    surplus: tuple[int, ...],
-    wanted: Mapping[int, int],
+    choice: _Choice,
+    decisions: Decisions,
     stages: tuple[Stage, ...],
+    rounds: Rounds,
     rules: SelectionRules,
 ) -> Selection:
-    decisions = [decision for of_unit in decided.values() for decision in of_unit]
-    reasons = Counter(one.reason for one in decisions if one.outcome is Outcome.REJECTED)
-    num_published = sum(len(indices) for indices in published.values())
-    beyond = set(surplus)
-    all_settled = len(decided) == len(units)
+    num_published = int(choice.num_published.sum())
+    all_settled = bool(decisions.settled_U.all())
     complete = all_settled if rules.target is None else num_published == rules.target
+    surplus = _surplus(choice, decisions)
+    rejected_N = decisions.decided & (decisions.outcome_N == REJECTED)
+    reasons = decisions.reason_N[rejected_N & (decisions.reason_N != NO_REASON)]
+    counts = np.bincount(reasons, minlength=len(REASONS)).tolist()
+    repainted = np.flatnonzero(decisions.decided & (decisions.round_N > 1))
+    wanted = () if complete else _wanted(choice, decisions)
     return Selection(
-        published=published,
-        rejects={
-            number: tuple(one for one in decided[number] if not one.accepted)
-            for number in published
+        published=_published(choice),
+        rejects=_rejects(choice, decisions),
+        surplus=tuple(surplus.tolist()),
+        surplus_units=frozenset(decisions.unit_N[surplus].tolist()),
+        num_accepted=len(choice.accepted),
+        rejected={
+            reason: count for reason, count in zip(REASONS, counts, strict=True) if count > 0
         },
-        surplus=surplus,
-        surplus_units=frozenset(one.unit for one in decisions if one.index in beyond),
-        num_accepted=sum(one.accepted for one in decisions),
-        rejected={reason: count for reason, count in reasons.items() if reason is not None},
-        quarantined=tuple(one.index for one in decisions if one.outcome is Outcome.QUARANTINED),
+        quarantined=tuple(
+            np.flatnonzero(decisions.decided & (decisions.outcome_N == QUARANTINED)).tolist()
+        ),
         num_published=num_published,
         complete=complete,
         exhausted=all_settled and not complete,
-        wanted_units=() if complete else tuple(wanted),
+        wanted_units=wanted,
         stages=stages,
-        rounds=Rounds(len(units), rules.max_rounds),
-        round_of={one.index: one.round_number for one in decisions if one.round_number > 1},
-        round_of_unit={} if complete else wanted,
+        rounds=rounds,
+        round_of=dict(zip(repainted.tolist(), decisions.round_N[repainted].tolist(), strict=True)),
+        round_of_unit={unit: int(decisions.round_U[unit]) for unit in wanted},
     )
 
 
-def _wanted(
-    units: Sequence[Unit], decided: Mapping[int, Decisions], target: int
-) -> tuple[int, ...]:
+def _published(choice: _Choice) -> dict[int, tuple[int, ...]]:
+    """Indices to publish of each final unit."""
+    accepted: list[int] = choice.accepted.tolist()
+    starts, stops = choice.before_U, choice.before_U + choice.num_published
+    units = np.flatnonzero(choice.final_U)
+    return {
+        unit: tuple(accepted[start:stop])
+        for unit, start, stop in zip(
+            units.tolist(), starts[units].tolist(), stops[units].tolist(), strict=True
+        )
+    }
+
+
+def _surplus(choice: _Choice, decisions: Decisions) -> NDArray[np.int64]:
+    """Accepted indices of reserves, beyond the target, that no open unit can still move."""
+    beyond = choice.accepted[choice.target :]
+    unit = decisions.unit_N[beyond]
+    return beyond[choice.is_reserve_U[unit] & (unit < decisions.num_first)]
+
+
+def _rejects(choice: _Choice, decisions: Decisions) -> dict[int, tuple[Decision, ...]]:
+    """The decisions against samples of each final unit, in order."""
+    refused: dict[int, list[Decision]] = {
+        unit: [] for unit in np.flatnonzero(choice.final_U).tolist()
+    }
+    for index in np.flatnonzero(choice.final_U[decisions.unit_N] & ~decisions.accepted).tolist():
+        decision = decisions.decision(index)
+        refused[decision.unit].append(decision)
+    return {unit: tuple(of_unit) for unit, of_unit in refused.items()}
+
+
+def _wanted(choice: _Choice, decisions: Decisions) -> tuple[int, ...]:
     """Open units below the target, then as many reserves as the known losses call for."""
-    num_settled = sum(len(of_unit) for of_unit in decided.values())
-    num_accepted = sum(one.accepted for of_unit in decided.values() for one in of_unit)
-    rate = (num_accepted + 1) / (num_settled + 2)  # Laplace: neither 0 nor 1 after a first unit
-    wanted = [unit.number for unit in units if unit.start < target and unit.number not in decided]
-    lost = sum(
-        not one.accepted for of_unit in decided.values() for one in of_unit if one.index < target
-    )
-    for unit in units:
-        if unit.start < target or lost <= 0:
-            continue
-        if unit.number in decided:
-            lost -= sum(one.accepted for one in decided[unit.number])
+    size_U = np.bincount(decisions.unit_N)
+    num_settled = int(size_U[decisions.settled_U].sum())
+    rate = (len(choice.accepted) + 1) / (num_settled + 2)  # Laplace: neither 0 nor 1 at first
+    below_U = ~choice.is_reserve_U
+    wanted: list[int] = np.flatnonzero(below_U & ~decisions.settled_U).tolist()
+    lost = int((size_U - choice.num_U)[below_U & decisions.settled_U].sum())
+    for unit in np.flatnonzero(choice.is_reserve_U).tolist():
+        if lost <= 0:
+            break
+        if decisions.settled_U[unit]:
+            lost -= int(choice.num_U[unit])
         else:
-            wanted.append(unit.number)
-            lost -= max(1, math.floor(unit.num_samples * rate))
+            wanted.append(unit)
+            lost -= max(1, math.floor(int(size_U[unit]) * rate))
     return tuple(wanted)

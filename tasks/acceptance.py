@@ -1,19 +1,23 @@
 """What became of every finding, stage by stage: a gate that rebuilds the long tail is seen here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.findings import Finding
 from storage.dataset import Dataset
 from storage.errors import ObjectMissing
-from storage.ledger import LedgerRecord
 from storage.records import EntityStatus, Outcome, Stage
 from storage.samples import requested_entities
 from storage.selection import Selection
+from storage.settled import OUTCOMES, OutcomeColumns
 
 GATED_STAGES = (Stage.WRITE, Stage.PAINT, Stage.JUDGE)
 
@@ -47,47 +51,48 @@ class FindingAcceptance:
 def finding_acceptance(dataset: Dataset, selection: Selection) -> list[FindingAcceptance]:
     """Each of the 14 findings that settled samples were to show, in the findings' order."""
     try:
-        entities = requested_entities(dataset)
+        shown = _indices_by_finding(requested_entities(dataset))
     except ObjectMissing:  # locked, and not planned yet
         return []
-    outcomes = {stage: _last_outcomes(dataset.ledger.settled(stage)) for stage in GATED_STAGES}
-    shown = _indices_by_finding(entities)
-    published = {index for indices in selection.published.values() for index in indices}
+    settled = {stage: dataset.ledger.settled(stage).outcomes for stage in GATED_STAGES}
+    written = settled[Stage.WRITE].index_N
+    kept = {stage: _kept(outcomes) for stage, outcomes in settled.items() if len(outcomes.index_N)}
+    published = np.fromiter(chain.from_iterable(selection.published.values()), np.int64)
     return [
         FindingAcceptance(
             finding=finding,
-            requested=len(settled),
+            requested=len(requested),
             accepted={
-                stage: sum(of_stage.get(index) is Outcome.ACCEPTED for index in settled)
-                for stage, of_stage in outcomes.items()
-                if of_stage
+                stage: len(np.intersect1d(requested, indices)) for stage, indices in kept.items()
             },
-            published=len(settled & published),
+            published=len(np.intersect1d(requested, published)),
         )
         for finding, indices in shown.items()
-        if (settled := indices & outcomes[Stage.WRITE].keys())
+        if len(requested := np.intersect1d(indices, written))
     ]
 
 
-def _last_outcomes(records: Mapping[int, LedgerRecord]) -> dict[int, Outcome]:
-    """Index to outcome; later rounds have higher numbers, and overwrite earlier ones."""
-    return {
-        one.index: one.outcome for _, record in sorted(records.items()) for one in record.outcomes
-    }
+def _kept(outcomes: OutcomeColumns) -> NDArray[np.int64]:
+    """Indices whose last outcome is a yes; later rounds have higher numbers, and come later."""
+    last = np.full(int(outcomes.index_N.max()) + 1, -1, np.int8)
+    last[outcomes.index_N] = outcomes.outcome_N
+    return np.flatnonzero(last == OUTCOMES.index(Outcome.ACCEPTED))
 
 
-def _indices_by_finding(entities: pa.Table) -> dict[Finding, set[int]]:
+def _indices_by_finding(parts: Iterable[pa.Table]) -> dict[Finding, NDArray[np.int64]]:
     """Samples that are to show each finding as present."""
-    present = entities.filter(pc.field("status") == EntityStatus.PRESENT.value)
-    texts, indices = present["text"].to_pylist(), present["index"].to_pylist()
-    finding_of = {text: _finding(text) for text in set(texts)}
-    shown: dict[Finding, set[int]] = {finding: set() for finding in Finding}
-    for text, index in zip(texts, indices, strict=True):
-        if (finding := finding_of[text]) is not None:
-            shown[finding].add(index)
-    return shown
+    shown: dict[Finding, list[NDArray[np.int64]]] = {finding: [] for finding in Finding}
+    for entities in parts:
+        present = entities.filter(pc.field("status") == EntityStatus.PRESENT.value)
+        texts = present["text"].combine_chunks().dictionary_encode()
+        text_of, indices = texts.indices.to_numpy(), present["index"].to_numpy()
+        for code, text in enumerate(texts.dictionary.to_pylist()):
+            if (finding := _finding(text)) is not None:
+                shown[finding].append(indices[text_of == code])
+    return {finding: np.unique(np.concatenate(of)) for finding, of in shown.items() if of}
 
 
+@cache
 def _finding(text: str) -> Finding | None:
     concept = load_vocabulary().lookup(text)
     return None if concept is None else concept.finding

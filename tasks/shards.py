@@ -22,7 +22,7 @@ from storage.records import ImageRow, JudgeRow, Report, ReportRow, Sample, Stage
 from storage.rounds import Rounds
 from storage.samples import read_samples
 from tasks.real_reports import source_reports
-from tasks.settle import StageSteps, UnitWork
+from tasks.settle import ItemT, RowT, StageSteps, UnitWork
 from tasks.stage_inputs import images_to_judge, reports_to_paint
 
 Sections = Literal["impression", "findings", "both"]
@@ -59,8 +59,8 @@ def open_write_shard(
         quarantine=quarantined_report,
         row_type=ReportRow,
     )
-    with _queue(station, settings) as queue:
-        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
+    with _unit_work(dataset, station, steps, settings) as work:
+        yield work
 
 
 @contextmanager
@@ -82,8 +82,8 @@ def open_paint_shard(
         quarantine=quarantined_image,
         row_type=ImageRow,
     )
-    with _queue(station, settings) as queue:
-        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
+    with _unit_work(dataset, station, steps, settings) as work:
+        yield work
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def open_judge_shard(
         quarantine=quarantined_judgement,
         row_type=JudgeRow,
     )
-    with _queue(station, settings) as queue:
-        yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
+    with _unit_work(dataset, station, steps, settings) as work:
+        yield work
 
 
 def prompt_of(report: Report, sections: Sections) -> str:
@@ -116,10 +116,22 @@ def prompt_of(report: Report, sections: Sections) -> str:
     }[sections]
 
 
-def _queue(station: StationConfig, settings: ShardSettings) -> EngineQueue[Any, Any]:
-    return EngineQueue(
+@contextmanager
+def _unit_work(
+    dataset: Dataset,
+    station: StationConfig,
+    steps: StageSteps[ItemT, RowT],
+    settings: ShardSettings,
+) -> Iterator[UnitWork[ItemT, RowT]]:
+    """The stage's engines, loaded; afterwards what was settled is put together in a digest."""
+    queue: EngineQueue[Any, Any] = EngineQueue(
         station,
         num_processes=settings.num_processes,
         max_batch_size=settings.max_batch_size,
         batch_timeout_seconds=settings.batch_timeout_seconds,
     )
+    with queue:
+        try:
+            yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)
+        finally:  # what is settled is so however the shard ends
+            dataset.ledger.write_digest(steps.stage)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +9,7 @@ from storage.errors import DamagedObject, EngineFailed, ObjectMissing, StoreUnav
 from storage.ledger import RETRY_DELAYS_SECONDS, Ledger, LedgerRecord, SampleOutcome
 from storage.objects import LocalStore
 from storage.records import Outcome, RejectionReason, Stage
+from storage.settled import NO_REASON, OUTCOMES, REASONS, SettledRecords
 from tests.storage.made import LAYOUT, record
 
 _OUTCOME = SampleOutcome(0, Outcome.ACCEPTED, None, "ab" * 32)
@@ -160,3 +161,122 @@ def test_settled_units_passes_over_files_that_are_no_records(
     ledger.settle(record(Stage.WRITE, 4, ()))
     store.put(LAYOUT.ledger_folder(Stage.WRITE) + ".DS_Store", b"")
     assert ledger.settled_units(Stage.WRITE) == {4}
+
+
+def _outcomes(unit: int) -> tuple[SampleOutcome, ...]:
+    reasons = [None, RejectionReason.CONSTANT, RejectionReason.ENGINE_FAILED]
+    kinds = list(zip(Outcome, reasons, strict=True))
+    return tuple(
+        SampleOutcome(4 * unit + place, *kinds[(unit + place) % 3], f"{unit:064x}")
+        for place in range(unit % 5)
+    )
+
+
+def _settle_units(ledger: Ledger, units: Iterable[int]) -> dict[int, LedgerRecord]:
+    return {
+        unit: ledger.settle(record(Stage.PAINT, unit, _outcomes(unit), f"a{unit}"))
+        for unit in units
+    }
+
+
+class _Counting(LocalStore):
+    """Remembers what was read."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.read: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.read.append(key.rpartition(".")[2])
+        return super().get(key)
+
+
+def test_digests_give_every_record_in_few_reads(store: LocalStore) -> None:
+    """Two shards settle 40 units each, and one more is settled by nobody's shard."""
+    shards = [Ledger(store, LAYOUT) for _ in range(2)]
+    stand = _settle_units(shards[0], range(0, 80, 2)) | _settle_units(shards[1], range(1, 80, 2))
+    for shard in shards:
+        shard.write_digest(Stage.PAINT)
+        shard.write_digest(Stage.PAINT)
+    stand |= _settle_units(Ledger(store, LAYOUT), [200])
+    reading = _Counting(store.root)
+    fresh = Ledger(reading, LAYOUT)
+    settled = fresh.settled(Stage.PAINT)
+    assert dict(settled) == dict(sorted(stand.items()))
+    assert list(settled.values()) == [stand[unit] for unit in sorted(stand)]
+    assert sorted(reading.read) == ["arrow", "arrow", "json"]
+    assert fresh.record(Stage.PAINT, 33) == stand[33]
+    assert fresh.settled(Stage.PAINT).files() == {u: one.file for u, one in stand.items()}
+    assert len(reading.read) == 3
+
+
+def test_digests_may_overlap_race_and_vanish(store: LocalStore) -> None:
+    stand = _settle_units(Ledger(store, LAYOUT), range(30))
+    ledgers = [Ledger(store, LAYOUT) for _ in range(6)]
+    for ledger in ledgers:
+        ledger.settled(Stage.PAINT)
+    _settle_units(ledgers[0], range(30, 40))
+    stand |= ledgers[0].settled(Stage.PAINT)
+    with ThreadPoolExecutor(6) as writers:
+        list(writers.map(lambda one: one.write_digest(Stage.PAINT), ledgers))
+    digests = [info.key for info in store.list(LAYOUT.digests_folder(Stage.PAINT))]
+    assert len(digests) == 2, "five wrote the same"
+    assert dict(Ledger(store, LAYOUT).settled(Stage.PAINT)) == stand
+    for key in digests:
+        store.delete(key)
+    assert dict(Ledger(store, LAYOUT).settled(Stage.PAINT)) == stand
+
+
+def test_what_is_settled_is_what_is_listed_whatever_a_digest_says(store: LocalStore) -> None:
+    ledger = Ledger(store, LAYOUT)
+    _settle_units(ledger, range(20))
+    ledger.write_digest(Stage.PAINT)
+    store.delete(LAYOUT.ledger_record(Stage.PAINT, 7))
+    fresh = Ledger(store, LAYOUT)
+    assert set(fresh.settled(Stage.PAINT)) == fresh.settled_units(Stage.PAINT) == {*range(20)} - {7}
+
+
+def test_digest_that_was_changed_is_refused_and_says_what_to_do(store: LocalStore) -> None:
+    ledger = Ledger(store, LAYOUT)
+    _settle_units(ledger, range(20))
+    ledger.write_digest(Stage.PAINT)
+    (digest,) = store.list(LAYOUT.digests_folder(Stage.PAINT))
+    store.put(digest.key, store.get(digest.key)[:-1] + b"x")
+    with pytest.raises(DamagedObject, match=r"digests/.*\.arrow: expected bytes .* delete it"):
+        Ledger(store, LAYOUT).settled(Stage.PAINT)
+
+
+def test_few_records_are_put_in_no_digest(store: LocalStore) -> None:
+    ledger = Ledger(store, LAYOUT)
+    _settle_units(ledger, range(3))
+    ledger.write_digest(Stage.PAINT)
+    assert list(store.list(LAYOUT.digests_folder(Stage.PAINT))) == []
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 99),
+        st.lists(
+            st.builds(
+                SampleOutcome,
+                st.integers(0, 2**40),
+                st.sampled_from(Outcome),
+                st.none() | st.sampled_from(RejectionReason),
+                st.text(max_size=64),
+            )
+        ),
+    )
+)
+def test_settled_records_as_columns_round_trip(outcomes: dict[int, list[SampleOutcome]]) -> None:
+    records = {unit: record(Stage.WRITE, unit, tuple(of)) for unit, of in outcomes.items()}
+    settled = SettledRecords.of(records.values())
+    assert list(settled) == sorted(records)
+    assert dict(settled) == records
+    columns = settled.outcomes
+    flat = [(unit, one) for unit in sorted(records) for one in records[unit].outcomes]
+    assert columns.number_N.tolist() == [unit for unit, _ in flat]
+    assert columns.index_N.tolist() == [one.index for _, one in flat]
+    assert [OUTCOMES[code] for code in columns.outcome_N] == [one.outcome for _, one in flat]
+    reasons = [None if code == NO_REASON else REASONS[code] for code in columns.reason_N]
+    assert reasons == [one.reason for _, one in flat]
+    assert columns.signatures.to_pylist() == [one.signature for _, one in flat]

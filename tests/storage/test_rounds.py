@@ -20,6 +20,7 @@ from storage.releases import create_release, open_table
 from storage.rounds import Rounds, unjudged, unpainted, unwritten
 from storage.samples import publish_samples
 from storage.selection import Selection, SelectionRules, select
+from storage.settled import SettledRecords
 from storage.staging import read_staged
 from storage.units import Unit, partition
 from tests.storage.made import (
@@ -74,7 +75,8 @@ def _one_unit(judged: Sequence[Mapping[int, str]], images: Sequence[int] = (0, 0
 
 def _chosen(records: Records, max_rounds: int, distance: int | None = None) -> Selection:
     rules = SelectionRules(None, near_duplicate_max_distance=distance, max_rounds=max_rounds)
-    return select([Unit(0, 0, 4)], records, rules)
+    settled = {stage: SettledRecords.of(of.values()) for stage, of in records.items()}
+    return select([Unit(0, 0, 4)], settled, rules)
 
 
 def test_numbers_of_rounds_are_never_shared() -> None:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import DamagedObject
-from storage.ledger import LedgerRecord, SampleOutcome
+from storage.ledger import SampleOutcome
 from storage.records import Outcome, RejectionReason, Stage
 from storage.selection import Selection, SelectionRules, select
+from storage.settled import SettledRecords
 from storage.units import Unit, partition
 from tests.storage.made import record, signature
 
@@ -22,10 +23,10 @@ _REASONS = {
 
 def _records(
     units: list[Unit], outcomes: Mapping[int, str], stage: Stage, same: Mapping[int, int]
-) -> dict[int, LedgerRecord]:
+) -> SettledRecords:
     """Records of the units all of whose outcomes are given; `same` images share a signature."""
-    return {
-        unit.number: record(
+    return SettledRecords.of(
+        record(
             stage,
             unit.number,
             tuple(
@@ -41,7 +42,7 @@ def _records(
         )
         for unit in units
         if any(index in outcomes for index in unit.indices)
-    }
+    )
 
 
 def _select(
@@ -220,3 +221,27 @@ def test_select_working_only_on_what_is_wanted_reaches_the_lowest_accepted(
     assert published == accepted[:target]
     assert chosen.complete == (len(accepted) >= target)
     assert chosen.exhausted != chosen.complete
+
+
+@given(st.data(), st.integers(2, 30), st.integers(1, 5))
+@settings(max_examples=150)
+def test_select_wanted_before_near_duplicates_are_sought_is_wanted_after_too(
+    data: st.DataObject, num_candidates: int, unit_size: int
+) -> None:
+    """So a run may work on those first, and compare images only when nothing else is left."""
+    target = data.draw(st.none() | st.integers(1, num_candidates))
+    letters = data.draw(st.text("aarq", min_size=num_candidates, max_size=num_candidates))
+    same = {index: index % 4 for index in range(0, num_candidates, 3)}
+    units, outcomes = partition(target, num_candidates, unit_size), _outcomes(letters)
+    done: dict[int, str] = {}
+    while True:
+        sooner = _select(units, done, target=target, same=same).wanted_units
+        wanted = _select(units, done, target=target, distance=8, same=same).wanted_units
+        assert set(sooner) <= set(wanted)
+        if not wanted:
+            break
+        for number in sooner or wanted:
+            done |= {index: outcomes[index] for index in units[number].indices}
+    ended = _select(units, done, target=target, distance=8, same=same)
+    everything = _select(units, outcomes, target=target, distance=8, same=same)
+    assert ended.published == everything.published
