@@ -14,7 +14,7 @@ import lance
 
 from storage.errors import CommitRefused
 from storage.layout import DatasetLayout, Table, folder_number_of
-from storage.ledger import Ledger, LedgerRecord
+from storage.ledger import Ledger
 from storage.objects import LocalStore, ObjectInfo, ObjectStore
 from storage.records import Stage
 from storage.selection import Selection
@@ -38,7 +38,8 @@ def collect_dataset(
 ) -> list[Collected]:
     """Collect a dataset's staged files and its tables' files; safe beside live workers.
 
-    Surplus stays in staging, and so does every unit that a table still lacks.
+    Surplus stays in staging, and so does every unit that a table still lacks. Ledger records that
+    are in no digest yet are put together in one.
 
     Args:
         store: The root.
@@ -48,6 +49,8 @@ def collect_dataset(
     """
     landed = selection.rounds.numbers(landed_units(store, layout, selection))
     of_stages = [collect_staged(store, layout, ledger, stage, landed) for stage in selection.stages]
+    for stage in selection.stages:
+        ledger.write_digest(stage)
     of_tables = [collect_table(store, layout.table(table)) for table in PUBLISHED_TABLES]
     return [*of_stages, *of_tables]
 
@@ -85,8 +88,8 @@ def collect_staged(
         landed: Units whose rows are all in the tables, and which hold no surplus.
     """
     listed = list(store.list(layout.staging_folder(stage)))
-    records = ledger.settled(stage)
-    done = [info for info in listed if _is_done(info, records, landed)]
+    files = ledger.settled(stage).files()
+    done = [info for info in listed if _is_done(info, files, landed)]
     if isinstance(store, LocalStore):
         store.delete_stale_temporaries(f"{layout.folder}/")
     return _delete(store, done)
@@ -114,13 +117,11 @@ def _units_in(store: ObjectStore, key: str) -> set[int]:
     return published_units(open_lance(store, key, None)) if table_exists(store, key) else set()
 
 
-def _is_done(
-    info: ObjectInfo, records: Mapping[int, LedgerRecord], landed: Collection[int]
-) -> bool:
+def _is_done(info: ObjectInfo, files: Mapping[int, str], landed: Collection[int]) -> bool:
     """Whether nobody will ever read this staged file again."""
     unit = folder_number_of(info.key)
-    record = None if unit is None else records.get(unit)
-    return record is not None and (record.file != info.key or record.unit in landed)
+    file = None if unit is None else files.get(unit)
+    return file is not None and (file != info.key or unit in landed)
 
 
 def _delete(store: ObjectStore, files: Sequence[ObjectInfo]) -> Collected:
