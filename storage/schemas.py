@@ -26,9 +26,13 @@ _SCALARS: dict[type, pa.DataType] = {
 }
 
 
-@cache
 def arrow_schema(record_type: type) -> pa.Schema:
     """The schema of a table whose rows are `record_type`."""
+    return _cached_schema(record_type)
+
+
+@cache
+def _cached_schema(record_type: type) -> pa.Schema:
     return pa.schema([arrow_field(name, hint) for name, hint in _hints(record_type).items()])
 
 
