@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord  # type: ignore[attr-defined] # it is there
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
@@ -20,6 +20,7 @@ from models.painters.painting import PaintStationConfig
 from storage.dataset import open_dataset
 from storage.errors import (
     EngineFailed,
+    EngineStopped,
     EngineUnavailable,
     FactoryError,
     PlanMismatch,
@@ -58,7 +59,7 @@ class ShardSummary(BaseModel):
 
 
 # What fails one unit so fails all: neither a retry nor the next unit would fare better.
-SHARED_FATE = (StoreFull, StoreRefused, EngineUnavailable, PlanMismatch)
+SHARED_FATE = (StoreFull, StoreRefused, EngineUnavailable, EngineStopped, PlanMismatch)
 
 
 def stop_if_hopeless(state: State[ShardSummary]) -> None:

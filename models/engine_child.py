@@ -3,12 +3,16 @@
 import os
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from models.engine_process import Failure, Ready
 from storage.errors import EngineFailed, EngineOutOfMemory, EngineUnavailable
+
+_PARENT_POLL_SECONDS = 1.0
 
 
 def serve(channel: "Connection[Any, Any]") -> None:
@@ -45,9 +49,17 @@ def _failure(error: Exception, starting: bool = False) -> Failure:
     return Failure(EngineFailed, str(error) if isinstance(error, EngineFailed) else message)
 
 
+def _end_with(parent: int) -> None:
+    """The closed channel is seen between batches; a parent lost amid one is seen here."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
 def main() -> None:
     """Entry of the child; its only argument is the channel's file descriptor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with suppress(BrokenPipeError):  # the parent is gone; nobody is left to tell
         serve(Connection(int(sys.argv[1])))
     sys.stderr.flush()

@@ -51,6 +51,7 @@ class EngineProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: Connection[Any, Any] | None = None
         self._ready: Ready | None = None
+        self._killed = False
 
     def start(self) -> None:
         """Start the child and wait until its engine is loaded.
@@ -68,6 +69,8 @@ class EngineProcess:
             env=_child_environment(self._config.placement),
         )
         theirs.close()
+        if self._killed:  # while the child was being started
+            self._child.kill()
         self._send(self._config)
         self._ready = self._receive(START_TIMEOUT_SECONDS)
 
@@ -93,6 +96,12 @@ class EngineProcess:
         outcomes = self._receive(self._timeout_seconds)
         assert len(outcomes) == len(requests)
         return outcomes  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        """End the child at once, from another thread than that which waits for its answer."""
+        self._killed = True
+        if (child := self._child) is not None:
+            child.kill()
 
     def stop(self) -> None:
         """Close the channel, which ends the child; kill it if it does not go."""

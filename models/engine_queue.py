@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from models.engine_process import EngineProcess
 from models.engines import Placement
 from models.stations import Station, StationConfig
-from storage.errors import EngineFailed, EngineOutOfMemory, EngineUnavailable
+from storage.errors import EngineFailed, EngineOutOfMemory, EngineStopped, EngineUnavailable
 
 RequestT = TypeVar("RequestT")
 OutcomeT = TypeVar("OutcomeT")
@@ -34,6 +34,8 @@ class _Engine(Protocol):
 
     def stop(self) -> None: ...
 
+    def kill(self) -> None: ...
+
 
 class _InProcessEngine:
     """A light station in the caller's own process."""
@@ -50,6 +52,9 @@ class _InProcessEngine:
 
     def stop(self) -> None:
         self._station.close()
+
+    def kill(self) -> None:
+        """A call in this process cannot be broken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         self._pending: deque[_Pending[RequestT, OutcomeT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._broken_off = False
+        self._engines: list[_Engine] = []
         self._drivers = [
             threading.Thread(target=self._drive, name=f"engine-{number}", daemon=True)
             for number in range(self.num_processes)
@@ -94,15 +101,17 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             driver.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Refuse what is still pending and end the engines."""
+    def __exit__(self, error: object, *_: object) -> None:
+        """Refuse what is still pending and end the engines; on an error also amid a batch."""
         with self._changed:
             self._closed = True
-            for waiting in self._pending:
-                if not waiting.future.cancel():
-                    waiting.future.set_exception(EngineFailed("the engine queue is closed"))
+            self._broken_off = error is not None
+            _fail([one for one in self._pending if _takes_outcome(one)], _stopped())
             self._pending.clear()
             self._changed.notify_all()
+            if self._broken_off:
+                for engine in self._engines:
+                    engine.kill()
         for driver in self._drivers:
             driver.join()
 
@@ -120,7 +129,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         waiting: _Pending[RequestT, OutcomeT] = _Pending(request, group, Future())
         with self._changed:
             if self._closed:
-                raise EngineFailed("the engine queue is closed")
+                raise _stopped()
             self._pending.append(waiting)
             self._changed.notify()
         return waiting.future
@@ -134,7 +143,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             except EngineOutOfMemory as error:
                 self._halve(batch, error)
             except Exception as error:  # noqa: BLE001 - the waiting units must hear every reason
-                _fail(batch, error)
+                _fail(batch, _stopped() if self._broken_off else error)
             else:
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     waiting.future.set_result(outcome)
@@ -145,6 +154,10 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         if self._config.placement is Placement.IN_PROCESS:
             return _InProcessEngine(self._config)
         process = EngineProcess(self._config, self._timeout_seconds)
+        with self._changed:
+            if self._broken_off:
+                raise _stopped()
+            self._engines.append(process)
         process.start()
         return process
 
@@ -160,8 +173,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
                     if batch and self._pending[0].group != batch[0].group:
                         break
                     waiting = self._pending.popleft()
-                    # A request put back by `_halve` runs already; others may have been cancelled.
-                    if waiting.future.running() or waiting.future.set_running_or_notify_cancel():
+                    if _takes_outcome(waiting):
                         batch.append(waiting)
         return batch
 
@@ -193,8 +205,17 @@ def default_num_processes(placement: Placement) -> int:
     return 1
 
 
+def _takes_outcome(waiting: _Pending[Any, Any]) -> bool:
+    """A request put back by `_halve` runs already; others may have been cancelled."""
+    return waiting.future.running() or waiting.future.set_running_or_notify_cancel()
+
+
+def _stopped() -> EngineStopped:
+    return EngineStopped("the engine queue is closed: its shard was ended")
+
+
 def _fail(batch: Sequence[_Pending[Any, Any]], error: Exception) -> None:
-    known = isinstance(error, EngineFailed | EngineUnavailable)
+    known = isinstance(error, EngineFailed | EngineUnavailable | EngineStopped)
     for waiting in batch:
         waiting.future.set_exception(
             error if known else EngineFailed(f"{type(error).__name__}: {error}")

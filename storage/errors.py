@@ -37,6 +37,10 @@ class EngineOutOfMemory(EngineFailed):
     """The engine batch did not fit; a smaller one may."""
 
 
+class EngineStopped(FactoryError):
+    """The shard was ended while its engine worked, which says nothing about the unit."""
+
+
 class EngineUnavailable(FactoryError):
     """An engine cannot start at all: a missing package, checkpoint or device."""
 

@@ -15,7 +15,7 @@ from models.engine_queue import EngineQueue
 from models.engines import EngineConfig
 from models.settling import Attempt, Seeds, settle_by_bisection
 from storage.dataset import Dataset
-from storage.errors import EngineFailed
+from storage.errors import EngineFailed, EngineStopped
 from storage.identity import sample_seed
 from storage.ledger import LedgerRecord, SampleOutcome
 from storage.records import ImageRow, JudgeRow, ReportRow, Stage
@@ -78,6 +78,7 @@ class UnitWork(Generic[ItemT, RowT]):
 
         Raises:
             EngineFailed: If an engine failed; the failure is recorded beside the ledger.
+            EngineStopped: If the shard was ended meanwhile.
         """
         steps, dataset = self._steps, self._dataset
         items = steps.items_of(unit)
@@ -86,6 +87,8 @@ class UnitWork(Generic[ItemT, RowT]):
         started_at = time.time()
         try:
             rows = self._rows(unit, items, attempt, num_failures)
+        except EngineStopped:
+            raise  # no failure of the unit's
         except Exception as error:
             dataset.ledger.record_failure(self.stage, unit, attempt.id, error)
             raise

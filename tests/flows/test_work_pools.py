@@ -19,6 +19,7 @@ from flows.generate import generate_dataset
 from flows.plans import DatasetPlan, ExecutionPlan
 from flows.work import open_work
 from storage.errors import DispatchFailed, EngineFailed
+from storage.records import Stage
 from storage.releases import open_release
 from tests.flows.conftest import tiny_plan
 from tests.flows.fleet import Fleet, prefect_server, process_worker, processes_with, wait_for
@@ -182,11 +183,14 @@ def test_cancelled_dataset_stops_and_is_retried_to_what_inline_makes(
     plan = _plan(dispatch="work-pool").model_dump(mode="json")
     dataset = fleet.submit("generate-dataset", {"plan": plan, "root": str(root)})
     held = wait_for("a paint run", lambda: _first(fleet, "paint-image-shard", "Running"))
+    wait_for("an engine's process", lambda: "models.engine_child" in _commands(fleet) or None)
     fleet.set_state(dataset, Cancelling())
     assert fleet.ended(dataset).is_cancelled()
     assert fleet.ended(held).is_cancelled()
     painted = [run for run in fleet.runs("paint-image-shard") if run.id not in before]
     assert all(fleet.ended(run).is_cancelled() for run in painted)
+    names = {f"paint tiny shard {number} round 1" for number in range(2)}
+    assert {run.name for run in painted} == names, "also of the one that was queued"
     wait_for("the end of all processes", lambda: _only_server_and_worker(fleet))
 
     hold.unlink()
@@ -205,12 +209,32 @@ def test_cancelled_dataset_stops_and_is_retried_to_what_inline_makes(
     assert len(fleet.runs("paint-image-shard")) == num_painted, "nothing was missing"
 
 
+@pytest.mark.server
+def test_cancelled_inline_dataset_leaves_no_process(fleet: Fleet) -> None:
+    hold = fleet.folder / "hold"
+    hold.touch()
+    plan = _plan().model_dump(mode="json")
+    root = str(fleet.folder / "inline-cancelled")
+    run = fleet.submit("generate-dataset", {"plan": plan, "root": root})
+    wait_for("an engine's process", lambda: "models.engine_child" in _commands(fleet) or None)
+    fleet.set_state(run, Cancelling())
+    assert fleet.ended(run).is_cancelled()
+    wait_for("the end of all processes", lambda: _only_server_and_worker(fleet))
+    hold.unlink()
+    failures = open_work(root, "tiny").dataset.ledger.num_failures(Stage.PAINT)
+    assert not failures, "units that were broken off have not failed"
+
+
 def _first(fleet: Fleet, flow_name: str, state: str) -> Any:
     return next(iter(fleet.runs(flow_name, state)), None)
 
 
 def _kill_process_of(run: FlowRun) -> None:
     os.kill(int(str(run.infrastructure_pid).rpartition(":")[2]), signal.SIGKILL)
+
+
+def _commands(fleet: Fleet) -> str:
+    return " ".join(processes_with("PREFECT_API_URL", fleet.url).values())
 
 
 def _only_server_and_worker(fleet: Fleet) -> bool | None:

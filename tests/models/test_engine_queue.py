@@ -1,11 +1,31 @@
+import subprocess
+import sys
+import time
 from concurrent.futures import wait
+from pathlib import Path
 
 import pytest
 
 from models.engine_queue import EngineQueue
 from models.engines import Placement
-from storage.errors import EngineFailed, EngineUnavailable
+from storage.errors import EngineFailed, EngineStopped, EngineUnavailable
 from tests.models.fake_stations import FakeConfig
+from tests.models.vllm_environment import is_alive
+
+PARENT = """
+import os, sys, threading
+from models.engine_process import EngineProcess
+from models.engines import Placement
+from tests.models.fake_stations import FakeConfig
+
+engine = EngineProcess(FakeConfig(Placement.PROCESS_PER_GPU_GROUP, slow=frozenset({5})), 60)
+engine.start()
+threading.Thread(target=engine.call, args=([5],), daemon=True).start()
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(str(engine._child.pid))
+os.rename(file.name, sys.argv[1])
+threading.Event().wait()
+"""
 
 
 def test_queue_many_requests_answers_each_with_its_own_outcome() -> None:
@@ -72,5 +92,34 @@ def test_queue_closed_with_work_pending_fails_it() -> None:
     queue = EngineQueue[int, tuple[int, int]](FakeConfig())
     with queue:
         queue.submit(1).result(10)
-    with pytest.raises(EngineFailed, match="closed"):
+    with pytest.raises(EngineStopped, match="closed"):
         queue.submit(2)
+
+
+def test_queue_broken_off_amid_a_batch_ends_the_engine_at_once() -> None:
+    """The batch would take a minute."""
+    config = FakeConfig(Placement.PROCESS_PER_GPU_GROUP, max_batch_size=1, slow=frozenset({5}))
+    queue = EngineQueue[int, tuple[int, int]](config)
+    with pytest.raises(KeyboardInterrupt), queue:
+        assert queue.submit(1).result(30) == (2, 1)
+        futures = [queue.submit(5), queue.submit(6)]
+        while not futures[0].running():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    for future in futures:
+        with pytest.raises(EngineStopped):
+            future.result(0)
+
+
+def test_child_busy_when_its_parent_is_killed_ends_too(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "child")])
+    while not (tmp_path / "child").exists():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while is_alive(child):
+        assert time.monotonic() < deadline, "the engine's process outlived its parent"
+        time.sleep(0.1)
