@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 
-from flows.shard_runs import ShardRuns, open_shard_runs
-from flows.shards import SHARED_FATE, ShardSummary, inline_subflows, stop_if_hopeless
+from flows.shard_runs import ShardFlow, ShardRuns, open_shard_runs
+from flows.shards import SHARED_FATE, inline_subflows, stop_if_hopeless
 from flows.work import ShardRef, Work
 from storage.busy import exclusive_run
 from storage.errors import RunCancelled
@@ -37,7 +36,7 @@ class ShardStage:
         lacking: Units of the shard that the stage can settle now and has not.
     """
 
-    flow: Flow[[ShardRef], ShardSummary]
+    flow: ShardFlow
     shard: ShardRef
     lacking: Callable[[ShardRef], list[int]]
 
@@ -119,7 +118,7 @@ class WorkPoolShards:
                 return
 
     def _begin(self, stage: ShardStage, attempt: int, after: Stages) -> None:
-        run = self._runs.begin(stage.flow.name, stage.shard)
+        run = self._runs.begin(stage.flow, stage.shard)
         self._awaited[run] = _Awaited(stage, attempt, after)
 
     def _ended(self, awaited: _Awaited, state: State[Any] | None) -> None:

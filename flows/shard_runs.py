@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -25,6 +26,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
+from flows.shards import ShardSummary
 from flows.work import ShardRef, Work
 from storage.errors import DispatchFailed, RunCancelled
 
@@ -34,6 +36,7 @@ _GENERATIONS_A_READ = 16
 _RUNS_A_READ = 100  # the server answers 200 at most
 
 AnswerT = TypeVar("AnswerT")
+ShardFlow = Flow[[ShardRef], ShardSummary]
 
 
 @contextmanager
@@ -59,13 +62,13 @@ class ShardRuns:
         self._own_run = own_run
         self._name = hashlib.sha256(identity.encode()).hexdigest()[:32]
 
-    def begin(self, flow_name: str, shard: ShardRef) -> UUID:
+    def begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
         """The run of a shard that is going on or queued; a new one if there is none.
 
         Raises:
             DispatchFailed: If the server stays away.
         """
-        return _patiently(lambda: self._begin(flow_name, shard))
+        return _patiently(lambda: self._begin(flow, shard))
 
     def ended(self, runs: Collection[UUID]) -> dict[UUID, State[Any] | None]:
         """Those of the runs that have ended, each with its state; None: somebody deleted the run.
@@ -94,12 +97,13 @@ class ShardRuns:
                 message = f"{self._own_run.name!r}, which waited for it, was stopped."
                 self._client.set_flow_run_state(run, Cancelling(message=message))
 
-    def _begin(self, flow_name: str, shard: ShardRef) -> UUID:
-        key, run = self._first_not_ended(flow_name, shard)
+    def _begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
+        key, run = self._first_not_ended(flow.name, shard)
         if run is not None:
             return run.id
         begun = run_deployment(
-            deployment_name(flow_name),
+            deployment_name(flow.name),
+            flow_run_name=str(flow.flow_run_name).format(shard=shard),  # also while it is queued
             parameters={"shard": shard.model_dump(mode="json")},
             idempotency_key=key,
             work_queue_name=shard.execution.queue,

@@ -59,6 +59,7 @@ def test_make_again_says_identical(root: str, capsys: pytest.CaptureFixture[str]
         (["generate", "absent.yaml"], 1, "absent.yaml.*does not exist"),
         (["ingest", "openi", "absent.tgz", "--name", "x"], 1, "absent.tgz.*does not exist"),
         (["ingest", "dicom", "x", "--name", "x"], 2, "dicom"),
+        (["retry", "tiny", "--dispatch", "work-pool"], 1, "deployment 'write-report-shard/.*none"),
         (["paint"], 2, "No such command 'paint'"),
     ],
 )

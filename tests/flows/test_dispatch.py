@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.logging import disable_run_logger
 from prefect.states import Cancelled, Completed, Crashed, Failed
@@ -15,8 +17,11 @@ from prefect.states import Cancelled, Completed, Crashed, Failed
 from flows import dispatch, shard_runs
 from flows.dispatch import ShardStage, Stages, WorkPoolShards
 from flows.generate import paint_image_shard, write_report_shard
+from flows.pools import require_dispatch
+from flows.shard_runs import ShardFlow
 from flows.work import ShardRef
 from storage.errors import DispatchFailed, EngineUnavailable, RunCancelled
+from tests.flows.conftest import tiny_plan
 
 WRITE, PAINT = write_report_shard.name, paint_image_shard.name
 Answer = State[Any] | BaseException | None
@@ -36,9 +41,9 @@ class ScriptedRuns:
         self.stopped: list[tuple[str, int]] = []
         self.cancelled = False
 
-    def begin(self, flow_name: str, shard: ShardRef) -> UUID:
+    def begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
         run = uuid4()
-        self.going[run] = (flow_name, shard.number)
+        self.going[run] = (flow.name, shard.number)
         self.begun.append(self.going[run])
         return run
 
@@ -136,6 +141,14 @@ def test_run_terminated_stops_its_shards_only_when_cancelled(
     with pytest.raises(TerminationSignal):
         _run(runs)
     assert len(runs.stopped) == num_stopped
+
+
+def test_require_dispatch_worker_is_given_no_relative_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_worker = SimpleNamespace(flow_run=SimpleNamespace(deployment_id=uuid4()))
+    monkeypatch.setattr(FlowRunContext, "get", lambda: by_worker)
+    with pytest.raises(ValueError, match=r"absolute folder or s3://.*got './factory'"):
+        require_dispatch(tiny_plan(), "./factory")
+    require_dispatch(tiny_plan(), "s3://bucket/factory")
 
 
 def test_patiently_waits_for_a_server_that_is_away() -> None:
