@@ -24,9 +24,10 @@ from flows.training_plans import PretrainPlan
 from flows.work import Work
 from models.vlp.training_log import LOG_FILE
 from storage.errors import FactoryError, ObjectMissing
+from storage.folders import KEEP_EVERY_SECONDS
 from storage.json_files import parse_json
 from storage.layout import DatasetLayout, model_folder
-from storage.objects import ObjectStore, open_store
+from storage.objects import LocalStore, ObjectStore, open_store
 from storage.records import Stage
 from storage.releases import open_release
 from tasks.training import run_name
@@ -108,7 +109,9 @@ def _log_bars(store: ObjectStore, logs: Mapping[str, str]) -> Iterator[None]:
                         visible=True,
                     )
 
-        with _every(REFRESH_SECONDS, refresh):
+        # beside S3 a log is put back no oftener, and each look at it is a request
+        local = isinstance(store, LocalStore)
+        with _every(REFRESH_SECONDS if local else KEEP_EVERY_SECONDS, refresh):
             yield
 
 

@@ -15,7 +15,7 @@ from storage.layout import corpus_table
 from storage.objects import ObjectStore
 from storage.readers.rows import Box, CorpusImage, CorpusReport
 from storage.records import EntityKind, Split
-from storage.tables import open_lance, table_exists
+from storage.tables import lance_errors, open_lance, table_exists
 
 READ_ROWS = 64  # images held at once while a corpus is read
 
@@ -76,14 +76,15 @@ class Corpus:
         columns = list(CorpusReport.__dataclass_fields__)
         wanted = _with_report(split) if among is None else _with_report(split) + _one_of(among)
         seen: set[str] = set()
-        for batch in self._dataset.to_batches(columns=columns, filter=wanted):
-            for row in batch.to_pylist():
-                if row["report_id"] in seen:  # images of one study repeat its report
-                    continue
-                seen.add(row["report_id"])
-                mesh, problems = tuple(row.pop("mesh")), tuple(row.pop("problems"))
-                kept = Split(row.pop("split"))
-                yield CorpusReport(**row, mesh=mesh, problems=problems, split=kept)
+        with lance_errors(self._dataset.uri):
+            for batch in self._dataset.to_batches(columns=columns, filter=wanted):
+                for row in batch.to_pylist():
+                    if row["report_id"] in seen:  # images of one study repeat its report
+                        continue
+                    seen.add(row["report_id"])
+                    mesh, problems = tuple(row.pop("mesh")), tuple(row.pop("problems"))
+                    kept = Split(row.pop("split"))
+                    yield CorpusReport(**row, mesh=mesh, problems=problems, split=kept)
 
     def images(self, split: Split | None = None) -> Iterator[CorpusImage]:
         """The images of a split, or all, in the order of the source; few are held at once.
@@ -92,14 +93,16 @@ class Corpus:
             ValueError: If this is a corpus of reports.
         """
         self._require("images", "image")
-        splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
+        with lance_errors(self._dataset.uri):
+            splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
         wanted = np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
         fields = CorpusImage.__dataclass_fields__.keys() - {"image"}
         columns = [name for name in self._dataset.schema.names if name in fields]
         for start in range(0, len(wanted), READ_ROWS):
             indices = wanted[start : start + READ_ROWS].tolist()
-            rows = self._dataset.take(indices, columns=columns).to_pylist()
-            blobs = self._dataset.read_blobs("image", indices=indices, preserve_order=True)
+            with lance_errors(self._dataset.uri):
+                rows = self._dataset.take(indices, columns=columns).to_pylist()
+                blobs = self._dataset.read_blobs("image", indices=indices, preserve_order=True)
             for row, (_, image) in zip(rows, blobs, strict=True):
                 yield _image_of(row, image)
 

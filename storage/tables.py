@@ -7,6 +7,7 @@ pylance is pinned, and the tests and `store_check` run the two-publisher race.
 table that others filled), so nothing here uses them on a table in the store.
 """
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from storage.errors import CommitRefused, ObjectMissing, StoreFull, StoreUnavail
 from storage.objects import ObjectStore
 from storage.table_schemas import DATA_STORAGE_VERSION
 
+_OUT_OF_REACH = "LanceError(IO)"  # of which some come as ValueError
+_RUST_PLACE = re.compile(r",? /\S+\.rs:\d+:\d+")  # where in Lance's own source
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28", "os error 122")
 
 
@@ -38,8 +41,10 @@ def lance_errors(uri: str) -> Iterator[None]:
         yield
     except CommitConflictError as error:
         raise CommitRefused(f"{uri}: the table changed since it was read") from error
-    except (OSError, RuntimeError) as error:
-        text = str(error)
+    except (OSError, RuntimeError, ValueError) as error:
+        text = _RUST_PLACE.sub("", str(error))
+        if isinstance(error, ValueError) and _OUT_OF_REACH not in text:
+            raise
         if "commit conflict" in text.lower():
             raise CommitRefused(f"{uri}: the table changed since it was read") from error
         if any(words in text for words in _FULL_WORDS):

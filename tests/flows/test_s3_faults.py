@@ -87,6 +87,11 @@ def test_dataset_made_through_a_failing_network_equals_an_undisturbed_one(
     assert {Fate.BUSY, Fate.SLOW, Fate.CUT, Fate.LOST} <= set(between.fates)
     assert _identities(root) == undisturbed
     _assert_nothing_is_left_over(root)
+    between.requests.clear()
+    generate_dataset(tiny_plan(), root)  # again: what is complete is read, and nothing written
+    assert {
+        what for what in between.requests if what.split()[0] not in ("GET", "HEAD", "LIST")
+    } == {"PUT plan.lock.json"}
 
 
 def test_answers_lost_to_every_other_conditional_put_double_nothing(

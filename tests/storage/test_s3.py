@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
@@ -28,6 +29,7 @@ from storage.records import Stage
 from storage.s3 import S3Store
 from storage.s3_access import S3Access
 from storage.store_check import check_store
+from storage.tables import PublishedTable, open_lance
 from tests.storage.flaky_s3 import Fate, Request, flaky
 from tests.storage.made import LAYOUT, record
 from tests.storage.seaweed import BUCKET, S3Server, seaweedfs, use_server
@@ -261,6 +263,30 @@ def test_s3_twenty_attempts_agree_on_one_record(s3: S3Store) -> None:
     with ThreadPoolExecutor(20) as workers:
         stand = set(workers.map(lambda one: Ledger(s3, LAYOUT).settle(one), attempts))
     assert stand == {Ledger(s3, LAYOUT).record(Stage.PAINT, 3)}
+
+
+@pytest.mark.s3
+def test_s3_table_out_of_reach_is_unavailable_and_not_absent(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Lance raises ValueError for both."""
+    patience = {"client_max_retries": "1", "client_retry_timeout": "1"}
+    monkeypatch.setattr("storage.s3_access._LANCE_PATIENCE", patience)
+    schema = pa.schema([pa.field("unit", pa.int64(), nullable=False)])
+    with flaky(server.endpoint) as between:
+        use_server(monkeypatch, server, between.endpoint)
+        store = open_store(f"s3://{BUCKET}/{tmp_path.name}")
+        with pytest.raises(ObjectMissing):
+            open_lance(store, "a.lance", None)
+        table = PublishedTable(store, "a.lance", schema)
+        table.create_if_absent()
+        opened = table.open()
+        between.fate = lambda _: Fate.CUT
+        with pytest.raises(StoreUnavailable, match="no clear answer from the table") as raised:
+            open_lance(store, "a.lance", None)
+        assert ".rs" not in str(raised.value)
+        with pytest.raises(StoreUnavailable, match="no clear answer from the table"):
+            table.write_fragments(opened, pa.table({"unit": [1]}, schema=schema))
 
 
 @pytest.mark.s3
