@@ -1,16 +1,18 @@
 """What a dataset has and lacks: one answer for the command line, the UI and machines."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flows.work import Work
 from storage.errors import ObjectMissing
-from storage.ledger import LedgerRecord
 from storage.records import Stage
 from storage.releases import Release, open_release
 from storage.selection import Selection
+from storage.settled import SettledRecords
+from storage.throughput import Throughput, busy_seconds, throughput, throughput_by_worker
 from tasks.acceptance import FindingAcceptance, finding_acceptance
+from tasks.running import running_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,19 @@ class StageStatus:
         done: Units with a record.
         failed: Units without one whose last attempt failed.
         missing: Units without one that the dataset still wants.
-        samples_per_second: Over the time in which some unit of the stage was being worked on.
-        engine_seconds: Of the recorded attempts.
+        running: Units being worked on now, as Prefect's server says; None without a server.
+        eta_seconds: Until none is missing, at the pace so far; None while there is none.
+        pace: What is done took so long.
+        workers: The same of each place, a host and its device.
     """
 
     done: int
     failed: int
     missing: int
-    samples_per_second: float
-    engine_seconds: float
+    running: int | None
+    eta_seconds: float | None
+    pace: Throughput
+    workers: Mapping[str, Throughput]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +75,31 @@ class DatasetStatus:
                     "done": status.done,
                     "failed": status.failed,
                     "missing": status.missing,
-                    "samples_per_second": round(status.samples_per_second, 3),
-                    "engine_seconds": round(status.engine_seconds, 3),
+                    "running": status.running,
+                    "eta_seconds": _rounded(status.eta_seconds, 1),
+                    **_figures(status.pace),
+                    "workers": {name: _figures(one) for name, one in status.workers.items()},
                 }
                 for stage, status in self.stages.items()
             },
             "release": self.release.number if self.release else None,
             "complete": self.complete,
             "samples_per_second": round(self.samples_per_second, 3),
-            "engine_seconds_per_accepted": (
-                None
-                if self.engine_seconds_per_accepted is None
-                else round(self.engine_seconds_per_accepted, 4)
-            ),
+            "engine_seconds_per_accepted": _rounded(self.engine_seconds_per_accepted, 4),
         }
+
+
+def _figures(pace: Throughput) -> dict[str, Any]:
+    return {
+        "units": pace.num_units,
+        "samples": pace.num_samples,
+        "samples_per_second": round(pace.samples_per_second, 3),
+        "engine_seconds": round(pace.engine_seconds, 3),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def dataset_status(work: Work) -> DatasetStatus:
@@ -93,9 +110,10 @@ def dataset_status(work: Work) -> DatasetStatus:
     """
     records = {stage: work.dataset.ledger.settled(stage) for stage in work.stages}
     selection = work.selection()
-    every = [record for of_stage in records.values() for record in of_stage.values()]
-    engine_seconds = sum(record.engine_seconds for record in every)
-    busy = busy_seconds(every)
+    running = running_units(work.root, work.plan.name)
+    paces = {stage: throughput(of_stage) for stage, of_stage in records.items()}
+    engine_seconds = sum(pace.engine_seconds for pace in paces.values())
+    busy = busy_seconds(records.values())
     return DatasetStatus(
         dataset=work.plan.name,
         fingerprint=work.fingerprint,
@@ -106,45 +124,37 @@ def dataset_status(work: Work) -> DatasetStatus:
         repainted=selection.num_repainted,
         findings=finding_acceptance(work.dataset, selection),
         stages={
-            stage: _stage_status(work, stage, of_stage, selection)
+            stage: _stage_status(work, stage, of_stage, selection, running)
             for stage, of_stage in records.items()
         },
         release=_release(work),
         complete=selection.complete,
         exhausted=selection.exhausted,
-        samples_per_second=num_samples(records[work.stages[-1]].values()) / busy if busy else 0.0,
+        samples_per_second=paces[work.stages[-1]].num_samples / busy if busy else 0.0,
         engine_seconds_per_accepted=(
             engine_seconds / selection.num_accepted if selection.num_accepted else None
         ),
     )
 
 
-def busy_seconds(records: Iterable[LedgerRecord]) -> float:
-    """Time in which at least one of the attempts ran, in seconds; pauses between runs left out."""
-    total, until = 0.0, 0.0
-    for record in sorted(records, key=lambda one: one.started_at):
-        total += max(0.0, record.settled_at - max(record.started_at, until))
-        until = max(until, record.settled_at)
-    return total
-
-
-def num_samples(records: Iterable[LedgerRecord]) -> int:
-    """Samples in the records."""
-    return sum(len(record.outcomes) for record in records)
-
-
 def _stage_status(
-    work: Work, stage: Stage, records: Mapping[int, LedgerRecord], selection: Selection
+    work: Work,
+    stage: Stage,
+    records: SettledRecords,
+    selection: Selection,
+    running: Mapping[Stage, int] | None,
 ) -> StageStatus:
     missing = _owed(stage, selection) - records.keys()
     failures = work.dataset.ledger.num_failures(stage)
-    busy = busy_seconds(records.values())
+    pace = throughput(records)
     return StageStatus(
         done=len(records),
         failed=len(missing & failures.keys()),
         missing=len(missing),
-        samples_per_second=num_samples(records.values()) / busy if busy else 0.0,
-        engine_seconds=sum(record.engine_seconds for record in records.values()),
+        running=None if running is None else running.get(stage, 0),
+        eta_seconds=pace.seconds_for(len(missing)),
+        pace=pace,
+        workers=throughput_by_worker(records),
     )
 
 

@@ -1,10 +1,12 @@
 """Results as a few lines of text for a terminal."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from flows.status import DatasetStatus
+from flows.status import DatasetStatus, StageStatus
 from storage.records import Stage
+from storage.throughput import Throughput
 
 
 def status_text(status: DatasetStatus) -> str:
@@ -20,14 +22,31 @@ def status_text(status: DatasetStatus) -> str:
         lines.append(f"  painted again {status.repainted}  (the judge said no at first)")
     for stage, one in status.stages.items():
         lines.append(
-            f"  {stage:<12} {one.done} units done, {one.failed} failed, {one.missing} missing; "
-            f"{one.samples_per_second:.1f} samples/s, {one.engine_seconds:.1f} engine seconds"
+            f"  {stage:<12} {_units(one)}; {one.pace.samples_per_second:.1f} samples/s, "
+            f"{one.pace.engine_seconds:.1f} engine seconds"
         )
+        if len(one.workers) > 1:
+            lines += [f"    {name:<22} {_pace(of)}" for name, of in one.workers.items()]
     release = status.release
     lines.append(f"  release      {release.release_id if release else 'none yet'}")
     if status.engine_seconds_per_accepted is not None:
         lines.append(f"  cost         {status.engine_seconds_per_accepted:.3f} engine s per pair")
     return "\n".join([*lines, *_finding_lines(status)])
+
+
+def _units(stage: StageStatus) -> str:
+    running = f", {stage.running} running" if stage.running else ""
+    said = f"{stage.done} units done{running}, {stage.failed} failed, {stage.missing} missing"
+    if stage.missing and stage.eta_seconds is not None:
+        said += f", {timedelta(seconds=round(stage.eta_seconds))} at this pace"
+    return said
+
+
+def _pace(pace: Throughput) -> str:
+    return (
+        f"{pace.num_units} units, {pace.samples_per_second:.1f} samples/s, "
+        f"{pace.engine_seconds:.1f} engine seconds"
+    )
 
 
 def _finding_lines(status: DatasetStatus) -> list[str]:
