@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -44,9 +44,10 @@ def main() -> None:
         steps = {"plan": [plan], "resume": [settle, resume], "publish": [stage, publish]}
         for step in steps[options.what]:
             figures = _in_fresh_process(step, root, options)
-    facts = {"python": platform.python_version(), "cpu_count": os.cpu_count()}
-    line = {"benchmark": "scale", "what": options.what} | figures | facts
-    sys.stdout.write(json.dumps(line) + "\n")
+        facts = {"python": platform.python_version(), "cpu_count": os.cpu_count()}
+        line = {"benchmark": "scale", "what": options.what} | figures | facts
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()  # deleting what was made takes long
 
 
 def plan(root: str, options: argparse.Namespace) -> Figures:
@@ -95,8 +96,6 @@ def plan(root: str, options: argparse.Namespace) -> Figures:
 
 def settle(root: str, options: argparse.Namespace) -> Figures:
     """Plan a dataset and settle 99 % of its units, shard by shard, as workers do."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from flows.plans import DatasetPlan
     from flows.work import lock_work
     from storage.dataset import open_dataset
@@ -133,7 +132,7 @@ def settle(root: str, options: argparse.Namespace) -> Figures:
                 dataset.ledger.settle(LedgerRecord(stage, unit.number, *made))
             dataset.ledger.write_digest(stage)
 
-    with ThreadPoolExecutor(4) as workers:
+    with ThreadPoolExecutor(8) as workers:  # the disk is waited for
         list(workers.map(settle_shard, range(0, len(units), SHARD_UNITS)))
     return {}
 
@@ -167,31 +166,26 @@ def resume(root: str, options: argparse.Namespace) -> Figures:
 def stage(root: str, options: argparse.Namespace) -> Figures:
     """Settle units of 16 painted rows, each with an image of about so many bytes of noise."""
     import hashlib
-    import io
 
-    import numpy as np
-    from PIL import Image
-
-    from benchmarks.exactly_once import image_row
+    from benchmarks.exactly_once import image_row, noise_png
     from storage.dataset import open_dataset
     from storage.ledger import LedgerRecord, SampleOutcome
     from storage.records import ImageRow, Outcome, Stage
     from storage.staging import write_staged
 
     dataset = open_dataset(root, NAME)
-    noise, side = np.random.default_rng(0), math.isqrt(options.image_bytes - 100)
-    made = image_row(0, 1, 16, "a")
-    for unit in range(options.units):
-        rows = []
-        for index in range(unit * 16, unit * 16 + 16):
-            target = io.BytesIO()
-            pixels = noise.integers(0, 256, (side, side), dtype=np.uint8)
-            Image.fromarray(pixels).save(target, "PNG", compress_level=1)
-            png = target.getvalue()
-            sample = replace(made.written.sample, index=index, sample_id=f"{index:032x}", unit=unit)
-            written = replace(made.written, sample=sample)
-            digest = hashlib.sha256(png).hexdigest()
-            rows.append(replace(made, written=written, png=png, sha256=digest))
+    made, side = image_row(0, 1, 16, "a"), math.isqrt(options.image_bytes - 100)
+
+    def row(index: int) -> ImageRow:
+        png = noise_png(index, side)
+        sample = replace(
+            made.written.sample, index=index, sample_id=f"{index:032x}", unit=index // 16
+        )
+        digest = hashlib.sha256(png).hexdigest()
+        return replace(made, written=replace(made.written, sample=sample), png=png, sha256=digest)
+
+    def settle_unit(unit: int) -> None:
+        rows = [row(index) for index in range(unit * 16, unit * 16 + 16)]
         staged = write_staged(dataset.store, dataset.layout, Stage.PAINT, unit, "a", rows, ImageRow)
         outcomes = tuple(
             SampleOutcome(row.index, Outcome.ACCEPTED, None, row.sha256) for row in rows
@@ -201,6 +195,9 @@ def stage(root: str, options: argparse.Namespace) -> Figures:
                 Stage.PAINT, unit, "a", staged.key, staged.num_bytes, staged.sha256, outcomes
             )
         )
+
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(settle_unit, range(options.units)))
     dataset.ledger.write_digest(Stage.PAINT)
     return {}
 
