@@ -119,7 +119,8 @@ def test_every_command_works_under_an_s3_root(
     )
     assert {gate["kind"] for gate in summary["gates"]} == {"similarity", "nearest_real"}
 
-    plan = user.plan("tiny", tiny_plan_settings())
+    seen_by_all = gates[1] | {"min_distance": 0.0, "max_distance": 2.0}  # read, and rejects nothing
+    plan = user.plan("tiny", _gated(tiny_plan_settings(), [seen_by_all]))
     made = user.types("generate", plan)
     assert (made["accepted"], made["release"], made["complete"]) == (24, 1, True)
     assert user.types("status", "tiny") == made
