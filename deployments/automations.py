@@ -50,8 +50,8 @@ def stuck_runs(pending_for: timedelta = PENDING_FOR) -> AutomationCore:
     """Crash what a worker took and did not start for so long."""
     return _crash(
         name="Crash runs that never start",
-        message=f"Pending for {pending_for.seconds} s: the worker that took it is gone",
-        after={f"{_RUN}Pending"},
+        message=f"not started for {pending_for.seconds} s: the worker that took it is gone",
+        after={f"{_RUN}{name}" for name in ("Pending", "Submitting", "InfrastructurePending")},
         expect=_LEFT | {f"{_RUN}Running"},
         within=pending_for,
     )
@@ -73,7 +73,8 @@ def ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> Chan
     if _does(found[0]) == _does(wanted):
         return Change(thing, Outcome.UNCHANGED)
     kept = wanted.model_copy(update={"enabled": found[0].enabled})
-    client.update_automation(found[0].id, AutomationCore(**kept.model_dump()))
+    changed = kept.model_dump(exclude={"owner_resource"})  # whose it is cannot be changed
+    client.update_automation(found[0].id, AutomationCore(**changed))
     return Change(thing, Outcome.UPDATED)
 
 

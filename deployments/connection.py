@@ -32,6 +32,6 @@ def connect() -> Iterator[SyncPrefectClient]:
             yield client
     except HTTPError as error:
         raise ServerUnavailable(
-            f"expected a Prefect server at {address}, got: {' '.join(str(error).split())}; start "
+            f"expected a Prefect server at {address}, got: {str(error).splitlines()[0]}; start "
             "it, or correct PREFECT_API_URL and PREFECT_API_AUTH_STRING"
         ) from error

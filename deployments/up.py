@@ -69,9 +69,14 @@ def run_fleet(root: str, port: int) -> None:
 
 def _set_up(root: str) -> None:
     from deployments.changes import changes_text
+    from deployments.connection import connect
     from deployments.initialise import initialise
+    from deployments.left_runs import crash_left_runs
 
     typer.echo(changes_text(initialise(root)))
+    with connect() as client:
+        if num_runs := crash_left_runs(client):
+            typer.echo(f"{num_runs} runs of an earlier fleet are marked Crashed")
 
 
 def _server_command(port: int) -> list[str]:

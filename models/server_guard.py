@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 STOP_SECONDS = 20.0  # to end by itself; then it is killed
+ORPHAN_SECONDS = 10.0  # the same, of what it left behind
+_POLL_SECONDS = 0.1
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2), Linux
 _NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the parent's to handle: it ends us
 
@@ -58,13 +61,23 @@ def _wait_for_all(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _end_orphans() -> None:
-    """Kill what it started in sessions of their own, which are our children since it ended."""
+    """End what it started in sessions of their own, which are our children since it ended.
+
+    They are asked first: a flow run then still reports how it ended.
+    """
+    asked: set[int] = set()
+    deadline = time.monotonic() + ORPHAN_SECONDS
     while orphans := _children():
         for pid in orphans:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                elif pid not in asked:
+                    os.kill(pid, signal.SIGTERM)
+            asked.add(pid)
             with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(_POLL_SECONDS)
 
 
 def _children() -> list[int]:

@@ -20,9 +20,10 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Running
+from prefect.states import Running, State, Submitting
 
-from deployments.automations import ensure_automation, silent_runs
+from deployments.automations import ensure_automation, silent_runs, stuck_runs
+from deployments.left_runs import crash_left_runs
 from deployments.pools import POOLS
 from flows.cli import _run, app
 from storage.layout import Table
@@ -141,8 +142,17 @@ def test_init_again_changes_nothing_and_leaves_what_a_person_set(
     ours = deployment.parameters | {"plan": {"name": "mine"}}
     address = f"/deployments/{deployment.id}"
     fleet.client.request("PATCH", address, json={"parameters": ours, "description": "old"})
+    older = ensure_automation(fleet.client, stuck_runs(timedelta(seconds=900)))
+    assert older.outcome == "updated"
+    (automation,) = fleet.client.read_automations_by_name(stuck_runs().name)
+    fleet.client.pause_automation(automation.id)
     changed = [one["thing"] for one in _init(fleet, capsys) if one["outcome"] == "updated"]
-    assert changed == ["deployment generate-dataset/generate-dataset"]
+    assert changed == [
+        "deployment generate-dataset/generate-dataset",
+        "automation 'Crash runs that never start'",
+    ]
+    (automation,) = fleet.client.read_automations_by_name(stuck_runs().name)
+    assert not automation.enabled, "it was switched off"
     again = fleet.client.read_deployment(deployment.id)
     assert again.parameters == ours
     assert again.description == deployment.description
@@ -187,26 +197,24 @@ def _only_run(fleet: Fleet, name: str) -> FlowRun:
     return _runs(fleet, name)[0]
 
 
-def test_run_whose_heartbeats_cease_is_found_crashed_and_gone_on_with(fleet: Fleet) -> None:
-    impatient = silent_runs(timedelta(seconds=10)).model_copy(update={"name": "impatient"})
-    ensure_automation(fleet.client, impatient)
+def test_runs_whose_process_is_gone_are_found_crashed_and_gone_on_with(fleet: Fleet) -> None:
+    for automation in (silent_runs(timedelta(seconds=10)), stuck_runs(timedelta(seconds=10))):
+        impatient = automation.model_copy(update={"name": f"impatient: {automation.name}"})
+        ensure_automation(fleet.client, impatient)
     deployment = fleet.client.read_deployment_by_name("generate-dataset/generate-dataset")
     plan = tiny_plan().model_dump(mode="json")
     with _paused(fleet, "cpu"):
-        run = fleet.client.create_flow_run_from_deployment(
+        silent = fleet.client.create_flow_run_from_deployment(
             deployment.id, parameters={"plan": plan}, state=Running()
         )
-
-        def is_crashed() -> bool:
-            state = fleet.client.read_flow_run(run.id).state
-            return state is not None and state.is_crashed()
-
-        resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+        resource = {"prefect.resource.id": f"prefect.flow-run.{silent.id}"}
         emit_event("prefect.flow-run.heartbeat", resource)
-        wait_until(is_crashed, "the crash")
-        state = fleet.client.read_flow_run(run.id).state
-        assert state is not None
-        assert "no heartbeat for 10 s" in str(state.message)
+        other = fleet.client.read_deployment_by_name("publish-dataset/publish-dataset")
+        stuck = fleet.client.create_flow_run_from_deployment(
+            other.id, parameters={"dataset": "tiny"}, state=Submitting()
+        )
+        assert "no heartbeat for 10 s" in _crash_of(fleet, silent)
+        assert "not started for 10 s" in _crash_of(fleet, stuck)
         assert _only_run(fleet, "retry-failed-units").parameters == {
             "dataset": "tiny",
             "root": str(fleet.root),
@@ -235,6 +243,18 @@ def test_up_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "factory").exists()
 
 
+def _crash_of(fleet: Fleet, run: FlowRun) -> str:
+    """The message of the run's crash, once it has crashed."""
+
+    def state() -> State:
+        found = fleet.client.read_flow_run(run.id).state
+        assert found is not None
+        return found
+
+    wait_until(lambda: state().is_crashed(), f"the crash of {run.name}")
+    return str(state().message)
+
+
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:{port}/api"])
 def test_init_without_a_server_says_so_in_one_line(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -248,6 +268,15 @@ def test_init_without_a_server_says_so_in_one_line(
     (line,) = said.err.strip().splitlines()
     assert line.startswith("cxr-factory: expected ")
     assert (f"server at http://127.0.0.1:{port}/api, got:" in line) == bool(address)
+
+
+def test_runs_that_an_earlier_fleet_left_are_marked_crashed(fleet: Fleet) -> None:
+    deployment = fleet.client.read_deployment_by_name("publish-dataset/publish-dataset")
+    left = fleet.client.create_flow_run_from_deployment(
+        deployment.id, parameters={"dataset": "tiny"}, state=Running()
+    )
+    assert crash_left_runs(fleet.client) >= 1
+    assert _crash_of(fleet, left) == "its worker ended with the fleet"
 
 
 def test_up_told_to_end_stops_everything(fleet: Fleet) -> None:  # the last test of this fleet
