@@ -58,6 +58,7 @@ class DatasetStatus:
     exhausted: bool
     samples_per_second: float
     engine_seconds_per_accepted: float | None
+    tokens_per_accepted: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -86,6 +87,7 @@ class DatasetStatus:
             "complete": self.complete,
             "samples_per_second": round(self.samples_per_second, 3),
             "engine_seconds_per_accepted": _rounded(self.engine_seconds_per_accepted, 4),
+            "tokens_per_accepted": _rounded(self.tokens_per_accepted, 1),
         }
 
 
@@ -95,7 +97,12 @@ def _figures(pace: Throughput) -> dict[str, Any]:
         "samples": pace.num_samples,
         "samples_per_second": round(pace.samples_per_second, 3),
         "engine_seconds": round(pace.engine_seconds, 3),
+        "tokens": pace.num_tokens,
     }
+
+
+def _per_pair(spent: float, num_accepted: int) -> float | None:
+    return spent / num_accepted if num_accepted else None
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
@@ -112,7 +119,7 @@ def dataset_status(work: Work) -> DatasetStatus:
     selection = work.selection()
     running = running_units(work.root, work.plan.name)
     paces = {stage: throughput(of_stage) for stage, of_stage in records.items()}
-    engine_seconds = sum(pace.engine_seconds for pace in paces.values())
+    num_accepted = selection.num_accepted
     busy = busy_seconds(records.values())
     return DatasetStatus(
         dataset=work.plan.name,
@@ -131,8 +138,11 @@ def dataset_status(work: Work) -> DatasetStatus:
         complete=selection.complete,
         exhausted=selection.exhausted,
         samples_per_second=paces[work.stages[-1]].num_samples / busy if busy else 0.0,
-        engine_seconds_per_accepted=(
-            engine_seconds / selection.num_accepted if selection.num_accepted else None
+        engine_seconds_per_accepted=_per_pair(
+            sum(pace.engine_seconds for pace in paces.values()), num_accepted
+        ),
+        tokens_per_accepted=_per_pair(
+            sum(pace.num_tokens for pace in paces.values()), num_accepted
         ),
     )
 

@@ -30,7 +30,9 @@ def status_text(status: DatasetStatus) -> str:
     release = status.release
     lines.append(f"  release      {release.release_id if release else 'none yet'}")
     if status.engine_seconds_per_accepted is not None:
-        lines.append(f"  cost         {status.engine_seconds_per_accepted:.3f} engine s per pair")
+        tokens = f", {status.tokens_per_accepted:.0f} tokens" if status.tokens_per_accepted else ""
+        cost = f"{status.engine_seconds_per_accepted:.3f} engine s{tokens} per pair"
+        lines.append(f"  cost         {cost}")
     return "\n".join([*lines, *_finding_lines(status)])
 
 

@@ -53,12 +53,14 @@ class WrittenReport:
         prompt: What led to the report; never text of another report.
         engine_seconds: Engine time spent on this request.
         prompt_sha256: Of the prompt's template and few-shot examples; empty: of the prompt itself.
+        num_tokens: What a language model read and wrote for it.
     """
 
     report: Report
     prompt: str
     engine_seconds: float
     prompt_sha256: str = ""
+    num_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class _Judged(Protocol):
     @property
     def engine_seconds(self) -> float: ...
 
+    @property
+    def num_tokens(self) -> int: ...
+
 
 OutcomeT = TypeVar("OutcomeT", bound=_Judged)
 
@@ -51,6 +54,7 @@ class Tried(Generic[OutcomeT]):
     outcome: OutcomeT
     num_tries: int
     engine_seconds: float
+    num_tokens: int
 
 
 def run_tries(
@@ -78,7 +82,7 @@ def run_tries(
     """
     deadline = time.monotonic() + timeout_seconds
     tried: list[Tried[OutcomeT] | None] = [None] * len(items)
-    seconds = [0.0] * len(items)
+    seconds, tokens = [0.0] * len(items), [0] * len(items)
     in_flight = {submit(item, 1): (position, 1) for position, item in enumerate(items)}
     try:
         while in_flight:
@@ -93,8 +97,9 @@ def run_tries(
                 position, number = in_flight.pop(future)
                 outcome = future.result()
                 seconds[position] += outcome.engine_seconds
+                tokens[position] += outcome.num_tokens
                 if is_final(outcome) or number >= max_tries:
-                    tried[position] = Tried(outcome, number, seconds[position])
+                    tried[position] = Tried(outcome, number, seconds[position], tokens[position])
                 else:
                     again = submit(items[position], number + 1)
                     in_flight[again] = (position, number + 1)
@@ -161,6 +166,7 @@ def provenance(
         code_version=attempt.code_version,
         engine_seconds=result.engine_seconds,
         settings=attempt.settings,
+        num_tokens=result.num_tokens,
     )
 
 

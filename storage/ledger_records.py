@@ -39,6 +39,7 @@ class LedgerRecord:
         started_at: When the attempt began, seconds since the epoch.
         settled_at: When it was recorded, seconds since the epoch.
         engine_seconds: Engine time of all samples and tries of the attempt.
+        num_tokens: What a language model read and wrote for them.
     """
 
     stage: Stage
@@ -52,6 +53,7 @@ class LedgerRecord:
     started_at: float = 0.0
     settled_at: float = 0.0
     engine_seconds: float = 0.0
+    num_tokens: int = 0
 
     @property
     def staged(self) -> StagedFile:

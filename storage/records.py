@@ -252,6 +252,7 @@ class Provenance:
         code_version: Version of this package.
         engine_seconds: Engine time of all tries of this sample, seconds.
         settings: Engine settings that shape the result, as JSON (guidance scale, steps, scheduler).
+        num_tokens: Tokens that a language model read and wrote in all tries; 0 of other engines.
     """
 
     engine: str
@@ -266,6 +267,7 @@ class Provenance:
     code_version: str
     engine_seconds: float
     settings: str
+    num_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

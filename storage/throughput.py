@@ -16,6 +16,7 @@ class Throughput:
     Attributes:
         busy_seconds: Time in which at least one of the attempts ran; pauses between runs left out.
         engine_seconds: Engine time of the attempts; more than busy time where several run at once.
+        num_tokens: What language models read and wrote for them.
         last_settled_at: Seconds since the epoch; 0 without records.
     """
 
@@ -23,6 +24,7 @@ class Throughput:
     num_samples: int
     busy_seconds: float
     engine_seconds: float
+    num_tokens: int
     last_settled_at: float
 
     @property
@@ -45,6 +47,7 @@ def throughput(records: SettledRecords) -> Throughput:
         num_samples=pc.sum(pc.list_value_length(table["outcomes"])).as_py() or 0,
         busy_seconds=busy_seconds([records]),
         engine_seconds=pc.sum(table["engine_seconds"]).as_py() or 0.0,
+        num_tokens=pc.sum(table["num_tokens"]).as_py() or 0,
         last_settled_at=float(table["settled_at"].to_numpy().max(initial=0.0)),
     )
 

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class UnitWork(Generic[ItemT, RowT]):
         self._steps = steps
         self._timeout_seconds = timeout_seconds
         self.stage = steps.stage
+        # one listing a shard, where one a unit would be a third of what S3 charges for
+        self._num_failures = Counter(dataset.ledger.num_failures(steps.stage))
 
     def settle(self, unit: int, run: RunIds) -> LedgerRecord:
         """Execute one attempt at a unit and record it; returns the record that stands.
@@ -82,7 +85,7 @@ class UnitWork(Generic[ItemT, RowT]):
         """
         steps, dataset = self._steps, self._dataset
         items = steps.items_of(unit)
-        num_failures = len(dataset.ledger.failures(self.stage, unit))
+        num_failures = self._num_failures[unit]
         attempt = _attempt(steps.engine, num_failures + 1, run)
         started_at = time.time()
         try:
@@ -91,6 +94,7 @@ class UnitWork(Generic[ItemT, RowT]):
             raise  # no failure of the unit's
         except Exception as error:
             dataset.ledger.record_failure(self.stage, unit, attempt.id, error)
+            self._num_failures[unit] += 1
             raise
         staged = write_staged(
             dataset.store, dataset.layout, self.stage, unit, attempt.id, rows, steps.row_type
@@ -104,10 +108,11 @@ class UnitWork(Generic[ItemT, RowT]):
                 num_bytes=staged.num_bytes,
                 sha256=staged.sha256,
                 outcomes=tuple(_sample_outcome(row) for row in rows),
-                worker=f"{platform.node()}:{os.getpid()}",
+                worker=_worker(),
                 started_at=started_at,
                 settled_at=time.time(),
                 engine_seconds=sum(row.provenance.engine_seconds for row in rows),
+                num_tokens=sum(row.provenance.num_tokens for row in rows),
             )
         )
 
@@ -139,6 +144,12 @@ class UnitWork(Generic[ItemT, RowT]):
 def code_version() -> str:
     """Version of this package, with the Python that runs it."""
     return f"cxr-factory {version('cxr-factory')} python {platform.python_version()}"
+
+
+def _worker() -> str:
+    """Host, its GPUs where they are named, and process; see `storage.throughput`."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"{platform.node()}{f' GPU {gpus}' if gpus else ''}:{os.getpid()}"
 
 
 def _attempt(engine: EngineConfig, number: int, run: RunIds) -> Attempt:

@@ -51,6 +51,12 @@ class Completion:
     text: str
     finished: bool
     num_prompt_tokens: int
+    num_written_tokens: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Read and written."""
+        return self.num_prompt_tokens + self.num_written_tokens
 
 
 class ChatClient:
@@ -138,11 +144,12 @@ async def connect(served: ServedModel) -> ChatClient:
 
 
 def _completion(answer: dict[str, Any]) -> Completion:
-    choice = answer["choices"][0]
+    choice, usage = answer["choices"][0], answer.get("usage") or {}
     return Completion(
         text=choice["message"].get("content") or "",
         finished=choice.get("finish_reason") not in _CUT,
-        num_prompt_tokens=int((answer.get("usage") or {}).get("prompt_tokens", 0)),
+        num_prompt_tokens=int(usage.get("prompt_tokens", 0)),
+        num_written_tokens=int(usage.get("completion_tokens", 0)),
     )
 
 

@@ -92,4 +92,5 @@ class LanguageModelJudge:
         limit = self._config.max_answer_tokens
         completion = await self._session.complete(messages, request.seed, limit)
         answers = answers_of(completion.text) if completion.finished else ()
-        return Judgement(answers, messages.user, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return Judgement(answers, messages.user, seconds, completion.num_tokens)

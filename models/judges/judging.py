@@ -27,6 +27,7 @@ class JudgeOutcome:
     verdict: Verdict
     prompt: str
     engine_seconds: float
+    num_tokens: int
 
     @property
     def is_readable(self) -> bool:
@@ -70,6 +71,7 @@ class JudgeStation:
                 verdict=verdict_of(judgement.answers, self._rules),
                 prompt=judgement.prompt,
                 engine_seconds=judgement.engine_seconds,
+                num_tokens=judgement.num_tokens,
             )
             for judgement in judgements
         ]

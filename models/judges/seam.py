@@ -26,11 +26,13 @@ class Judgement:
             off, or said what is no answer.
         prompt: What it was asked.
         engine_seconds: From request to answer.
+        num_tokens: What the model read and wrote for it.
     """
 
     answers: tuple[JudgeAnswer, ...]
     prompt: str
     engine_seconds: float
+    num_tokens: int = 0
 
 
 class ImageJudge(Protocol):

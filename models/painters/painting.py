@@ -65,6 +65,11 @@ class PaintOutcome:
     verdict: Verdict
     engine_seconds: float
 
+    @property
+    def num_tokens(self) -> int:
+        """None: a painter is no language model."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class PaintStationConfig:

@@ -38,6 +38,7 @@ class WriteOutcome:
     prompt: str
     engine_seconds: float
     prompt_sha256: str
+    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class WriteStation:
             prompt=written.prompt,
             engine_seconds=written.engine_seconds,
             prompt_sha256=written.prompt_sha256,
+            num_tokens=written.num_tokens,
         )
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 
 from flows.generate import generate_dataset
+from flows.status import dataset_status
+from flows.work import open_work
 from storage.errors import EngineUnavailable
 from tests.flows.conftest import tiny_plan
 from tests.models.chat.fake_server import (
@@ -45,6 +47,9 @@ def test_generate_with_an_endpoint_survives_errors_and_cut_answers(tmp_path: Pat
     assert {pair["written"]["engine"] for pair in pairs} == {"endpoint"}
     assert any(pair["written"]["tries"] > 1 for pair in pairs)
     assert all("Items:" in pair["written"]["prompt"] for pair in pairs)
+    assert min(pair["written"]["num_tokens"] for pair in pairs) == 2 * (300 + 7)  # two passes
+    status = dataset_status(open_work(str(tmp_path), "told"))
+    assert (status.tokens_per_accepted or 0) > 2 * (300 + 7)  # of refused tries too
 
 
 def test_generate_with_nothing_listening_ends_before_anything_is_written(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from storage.records import RejectionReason, Verdict
 class Outcome:
     verdict: Verdict
     engine_seconds: float = 1.0
+    num_tokens: int = 10
 
 
 PASSED = Outcome(Verdict(None))
@@ -38,6 +39,7 @@ def test_run_tries_refused_item_is_tried_until_it_passes() -> None:
     assert [result.num_tries for result in tried] == [1, 3, 4]
     assert [result.outcome.verdict.passed for result in tried] == [True, True, False]
     assert [result.engine_seconds for result in tried] == [1.0, 3.0, 4.0]
+    assert [result.num_tokens for result in tried] == [10, 30, 40]
 
 
 def test_run_tries_engine_failure_is_raised_and_the_rest_cancelled() -> None:

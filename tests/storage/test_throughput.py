@@ -16,6 +16,7 @@ def record(unit: int, started_at: float, settled_at: float, worker: str) -> Ledg
         started_at=started_at,
         settled_at=settled_at,
         engine_seconds=2.5,
+        num_tokens=100,
     )
 
 
@@ -32,6 +33,7 @@ RECORDS = SettledRecords.of(
 def test_throughput_counts_time_in_which_anything_ran_once() -> None:
     found = throughput(RECORDS)
     assert (found.num_units, found.num_samples, found.engine_seconds) == (4, 16, 10.0)
+    assert found.num_tokens == 400
     assert found.busy_seconds == pytest.approx(14.0)
     assert found.samples_per_second == pytest.approx(16 / 14)
     assert found.last_settled_at == 202.0

@@ -82,27 +82,30 @@ class LanguageModelWriter:
         start = time.perf_counter()
         if self._config.passes == "structured":
             messages = self._prompts.ask_report(request)
-            report = await self._structured(messages, request.seed)
+            report, num_tokens = await self._structured(messages, request.seed)
         else:
             messages = self._prompts.ask_findings(request)
-            report = await self._in_two_passes(messages, request.seed)
+            report, num_tokens = await self._in_two_passes(messages, request.seed)
         seconds = time.perf_counter() - start
-        return WrittenReport(report, messages.user, seconds, self._prompts_hash)
+        return WrittenReport(report, messages.user, seconds, self._prompts_hash, num_tokens)
 
-    async def _in_two_passes(self, messages: Messages, seed: int) -> Report:
+    async def _in_two_passes(self, messages: Messages, seed: int) -> tuple[Report, int]:
         """FINDINGS, then the IMPRESSION of them; none is asked for of FINDINGS that are missing."""
         limit = self._config.max_findings_tokens
-        findings = findings_of(_whole(await self._session.complete(messages, seed, limit)))
+        first = await self._session.complete(messages, seed, limit)
+        findings = findings_of(_whole(first))
         if not findings:
-            return Report("", "")
+            return Report("", ""), first.num_tokens
         messages = self._prompts.ask_impression(findings)
         limit = self._config.max_impression_tokens
-        impression = _whole(await self._session.complete(messages, seed, limit))
-        return Report(findings, impression_of(impression))
+        second = await self._session.complete(messages, seed, limit)
+        report = Report(findings, impression_of(_whole(second)))
+        return report, first.num_tokens + second.num_tokens
 
-    async def _structured(self, messages: Messages, seed: int) -> Report:
+    async def _structured(self, messages: Messages, seed: int) -> tuple[Report, int]:
         limit = self._config.max_findings_tokens + self._config.max_impression_tokens
-        return report_of(_whole(await self._session.complete(messages, seed, limit)))
+        completion = await self._session.complete(messages, seed, limit)
+        return report_of(_whole(completion)), completion.num_tokens
 
 
 def _whole(completion: Completion) -> str:

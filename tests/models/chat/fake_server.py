@@ -21,7 +21,7 @@ def completion(text: str | None, finish: str = "stop", prompt_tokens: int = 300)
     return web.json_response(
         {
             "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"prompt_tokens": prompt_tokens},
+            "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": 7},
         }
     )
 
