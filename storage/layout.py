@@ -77,9 +77,9 @@ class DatasetLayout:
         """Prefix of the digests of a stage's records, listed with the records themselves."""
         return f"{self.ledger_folder(stage)}digests/"
 
-    def digest(self, stage: Stage, sha256: str) -> str:
-        """A digest, named by the hash of its bytes."""
-        return f"{self.digests_folder(stage)}{sha256}.arrow"
+    def digest(self, stage: Stage, columns: str, sha256: str) -> str:
+        """A digest, by what names its columns and by the hash of its bytes."""
+        return f"{self.digests_folder(stage)}{columns}/{sha256}.arrow"
 
     def failures_folder(self, stage: Stage, unit: int | None = None) -> str:
         """Prefix of the failures of a stage, or of one of its units."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from storage.digests import read_digest, write_digest
+from storage.digests import is_digest, read_digest, write_digest
 from storage.errors import StoreUnavailable
 from storage.identity import canonical_json
 from storage.layout import DatasetLayout, folder_number_of, number_of
@@ -149,11 +149,10 @@ class Ledger:
 
     def _list(self, stage: Stage) -> tuple[set[int], set[str]]:
         """Units that have a record, and the keys of digests."""
-        folder = self._layout.digests_folder(stage)
         units: set[int] = set()
         digests: set[str] = set()
         for info in self._store.list(self._layout.ledger_folder(stage)):
-            if info.key.startswith(folder) and info.key.endswith(".arrow"):
+            if is_digest(self._layout, stage, info.key):
                 digests.add(info.key)
             elif (unit := number_of(info.key)) is not None:
                 units.add(unit)

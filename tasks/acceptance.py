@@ -55,21 +55,32 @@ def finding_acceptance(dataset: Dataset, selection: Selection) -> list[FindingAc
     except ObjectMissing:  # locked, and not planned yet
         return []
     settled = {stage: dataset.ledger.settled(stage).outcomes for stage in GATED_STAGES}
-    written = settled[Stage.WRITE].index_N
-    kept = {stage: _kept(outcomes) for stage, outcomes in settled.items() if len(outcomes.index_N)}
+    num_samples = 1 + max((int(indices.max()) for indices in shown.values()), default=-1)
+    is_written = _marked(settled[Stage.WRITE].index_N, num_samples)
+    is_kept = {
+        stage: _marked(_kept(outcomes), num_samples)
+        for stage, outcomes in settled.items()
+        if len(outcomes.index_N)
+    }
     published = np.fromiter(chain.from_iterable(selection.published.values()), np.int64)
+    is_published = _marked(published, num_samples)
     return [
         FindingAcceptance(
             finding=finding,
             requested=len(requested),
-            accepted={
-                stage: len(np.intersect1d(requested, indices)) for stage, indices in kept.items()
-            },
-            published=len(np.intersect1d(requested, published)),
+            accepted={stage: int(kept[requested].sum()) for stage, kept in is_kept.items()},
+            published=int(is_published[requested].sum()),
         )
         for finding, indices in shown.items()
-        if len(requested := np.intersect1d(indices, written))
+        if len(requested := indices[is_written[indices]])
     ]
+
+
+def _marked(indices: NDArray[np.int64], num_samples: int) -> NDArray[np.bool_]:
+    """Which samples are among the indices; those beyond show no finding."""
+    marked = np.zeros(num_samples, bool)
+    marked[indices[indices < num_samples]] = True
+    return marked
 
 
 def _kept(outcomes: OutcomeColumns) -> NDArray[np.int64]:

@@ -246,6 +246,16 @@ def test_digest_that_was_changed_is_refused_and_says_what_to_do(store: LocalStor
         Ledger(store, LAYOUT).settled(Stage.PAINT)
 
 
+def test_digest_of_a_version_with_other_columns_is_passed_over(store: LocalStore) -> None:
+    ledger = Ledger(store, LAYOUT)
+    stand = _settle_units(ledger, range(20))
+    store.put(LAYOUT.digest(Stage.PAINT, "other", "0" * 64), b"of another version")
+    ledger.write_digest(Stage.PAINT)
+    reading = _Counting(store.root)
+    assert dict(Ledger(reading, LAYOUT).settled(Stage.PAINT)) == stand
+    assert reading.read == ["arrow"]
+
+
 def test_few_records_are_put_in_no_digest(store: LocalStore) -> None:
     ledger = Ledger(store, LAYOUT)
     _settle_units(ledger, range(3))
