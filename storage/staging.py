@@ -67,7 +67,7 @@ def read_staged(store: ObjectStore, staged: StagedFile, row_type: type[Row]) -> 
 def _ipc_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
     schema = table.schema.with_metadata({**metadata, "notice": NOT_FOR_CLINICAL_USE})
     sink = io.BytesIO()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    options = pa.ipc.IpcWriteOptions(compression="lz4")  # zstd: 7 % smaller, 5 to 14 times slower
     with pa.ipc.new_file(sink, schema, options=options) as writer:
         writer.write_table(table.replace_schema_metadata(schema.metadata))
     return sink.getvalue()
