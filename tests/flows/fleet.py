@@ -47,7 +47,7 @@ _READY_SECONDS = 120.0
 FoundT = TypeVar("FoundT")
 
 
-def wait_for(what: str, find: Callable[[], FoundT | None], seconds: float = 120.0) -> FoundT:
+def wait_for(what: str, find: Callable[[], FoundT | None], seconds: float = 240.0) -> FoundT:
     """Ask again and again until there is an answer."""
     deadline = time.monotonic() + seconds
     while (found := find()) is None:
@@ -110,7 +110,7 @@ class Fleet:
                 state = client.read_flow_run(run.id).state
             return state if state is not None and state.is_final() else None
 
-        return wait_for(f"the end of {run.name}", final, 240)
+        return wait_for(f"the end of {run.name}", final)
 
     def limit(self, num_runs: int | None) -> None:
         """How many runs the pool takes at a time."""

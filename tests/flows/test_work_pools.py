@@ -24,6 +24,8 @@ from storage.releases import open_release
 from tests.flows.conftest import tiny_plan
 from tests.flows.fleet import Fleet, prefect_server, process_worker, processes_with, wait_for
 
+pytestmark = pytest.mark.timeout(900)  # each flow run takes 5 to 10 s of CPU to start
+
 PAINTER = """
     import os
     import time
