@@ -123,7 +123,7 @@ def require_reachable(root: str) -> None:
         StoreRefused: If there is no such bucket, or the credentials do not open it.
         StoreUnavailable: If the server does not answer.
     """
-    next(open_store(root).list(f"{TEMPORARY_PREFIX}nothing"), None)
+    next(open_store(root).list(""), None)
 
 
 class LocalStore:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from storage.errors import ObjectMissing, StoreUnavailable
+from storage.errors import ObjectMissing, StoreRefused, StoreUnavailable
 from storage.objects import ObjectInfo
 from storage.s3_access import S3Access
 from storage.s3_errors import REFUSED_CONDITION, error_code, s3_errors
@@ -116,7 +116,13 @@ class S3Store:
         """Objects whose key begins with `prefix`, in order of key, a thousand per request."""
         token: dict[str, str] = {}
         while True:
-            page = self._ask(prefix, partial(self._page, prefix, token))
+            try:
+                page = self._ask(prefix, partial(self._page, prefix, token))
+            except ObjectMissing as error:  # S3 itself would have named the bucket
+                raise StoreRefused(
+                    f"{self.root}: expected an S3 server with this bucket, got 404; "
+                    "check AWS_ENDPOINT_URL and the bucket's name"
+                ) from error
             for found in page.get("Contents", ()):
                 yield ObjectInfo(self._key(found["Key"]), int(found["Size"]), found["ETag"])
             if not page.get("IsTruncated"):

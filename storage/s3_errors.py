@@ -56,7 +56,7 @@ def s3_errors(uri: str) -> Iterator[None]:
             f"{uri}: expected S3 credentials, got none ({error}); set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         ) from error
-    except ResponseParserError as error:
+    except (ResponseParserError, RecursionError) as error:  # botocore follows redirects for ever
         raise StoreRefused(
             f"{uri}: expected an S3 server, got an answer that is not S3's; check AWS_ENDPOINT_URL"
         ) from error

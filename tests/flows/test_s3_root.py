@@ -158,9 +158,9 @@ COMMANDS = [
 def test_missing_bucket_is_one_line_of_every_command(
     words: list[str], server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """What is looked at first is the root, whatever else may be wrong."""
     assert _typed(*words, "--root", "s3://absent/some/where") == 1
-    assert _one_line(capsys).startswith("cxr-factory: s3://absent/some/where/")
-    # what is asked for first is the root, whatever else may be wrong
+    assert _one_line(capsys).startswith("cxr-factory: s3://absent/some/where/: S3 answered 404 NoS")
 
 
 @pytest.mark.parametrize(

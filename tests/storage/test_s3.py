@@ -115,11 +115,17 @@ def test_settle_answer_lost_on_the_way_finds_itself_the_winner() -> None:
         (_error(404, "NoSuchBucket"), StoreRefused),
         (NoCredentialsError(), StoreRefused),
         (ResponseParserError("a web page"), StoreRefused),
+        (RecursionError(), StoreRefused),
     ],
 )
 def test_get_clear_errors_are_not_tried_again(error: Exception, expected: type[Exception]) -> None:
     with pytest.raises(expected):
         _store(error).get("a")
+
+
+def test_list_that_no_s3_answers_is_refused() -> None:
+    with pytest.raises(StoreRefused, match="s3://bucket/pre/fix: expected an S3 server with this"):
+        list(_store(_error(404, "404")).list("a"))
 
 
 def test_list_follows_every_page_and_strips_the_prefix() -> None:
