@@ -1,5 +1,6 @@
 """`cxr-factory up`: server, deployments and workers on one machine, until it is told to stop."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -37,7 +38,8 @@ def run_fleet(root: str, port: int) -> None:
         port: Of the server and its UI.
 
     Raises:
-        ValueError: If the port is in use, or the root names another kind of store.
+        ValueError: If the port is in use, another fleet keeps its state in the same folder, or the
+            root names another kind of store.
         ServerEnded: If the server ends by itself, or is not ready in time.
     """
     where = open_store(root).root
@@ -55,7 +57,7 @@ def run_fleet(root: str, port: int) -> None:
         )
         for place in places_here
     ]
-    with _stop_signals() as stopping, _running(server, workers):
+    with _only_fleet(home), _stop_signals() as stopping, _running(server, workers):
         server.start()
         _wait_until_ready(server, port, stopping)
         if stopping.is_set():
@@ -96,6 +98,25 @@ def _require_free(port: int) -> None:
                 f"expected port {port} to be free, got: {error.strerror}; stop what listens "
                 "there, or name another with --port"
             ) from error
+
+
+@contextmanager
+def _only_fleet(home: Path) -> Iterator[None]:
+    """Hold the folder: two servers on one database would undo each other's work."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(
+                f"expected no other fleet in {home}, cxr-factory up runs there as process "
+                f"{file.read()}; stop it, or name another root or PREFECT_HOME"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 @contextmanager

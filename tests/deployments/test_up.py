@@ -80,14 +80,18 @@ class Fleet:
         return found
 
 
+def _told() -> dict[str, str]:
+    """The environment less what belongs to Prefect servers of other tests."""
+    ours = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    return ours | {"CUDA_VISIBLE_DEVICES": ""}
+
+
 @contextmanager
 def _up(folder: Path) -> Iterator[Fleet]:
     (port,) = free_ports(1)
     command = [CLI, "up", "--root", str(folder / "factory"), "--port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=_told())
     fleet = Fleet(process, folder, port)
     try:
         wait_until(lambda: "Ctrl-C" in fleet.said or process.poll() is not None, "up", 300)
@@ -253,6 +257,17 @@ def _crash_of(fleet: Fleet, run: FlowRun) -> str:
 
     wait_until(lambda: state().is_crashed(), f"the crash of {run.name}")
     return str(state().message)
+
+
+def test_up_beside_another_on_the_same_state_says_so_in_one_line(fleet: Fleet) -> None:
+    (port,) = free_ports(1)
+    command = [CLI, "up", "--root", str(fleet.root), "--port", str(port)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=_told()
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"cxr-factory up runs there as process {fleet.process.pid};" in line
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:{port}/api"])
