@@ -19,6 +19,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
+from prefect.events.clients import PrefectEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, State, Submitting
 
@@ -109,7 +111,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         address = f"http://127.0.0.1:{running.port}/api"
         with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: address}):
             patch.setenv("PREFECT_API_URL", address)
+            # Prefect keeps one sender of events a process, which other tests' server may have
+            EventsWorker.set_client_override(PrefectEventsClient, api_url=address)
             yield running
+            EventsWorker.set_client_override(None)
 
 
 def test_up_serves_the_ui_and_a_worker_of_every_pool_comes_online(fleet: Fleet) -> None:
