@@ -68,10 +68,10 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n 3 --dist loadfile -m "not vllm"
+	$(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm"
 
 served: smollm2  ## what needs a real vLLM, which takes every core: after the others, one by one
-	$(BIN)/pytest -m vllm
+	$(BIN)/pytest -rs -m vllm
 
 exactly-once: setup  ## 4 publishers and a collector racing under 100 kills
 	$(BIN)/python -m benchmarks.exactly_once --kills 100

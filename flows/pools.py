@@ -13,9 +13,8 @@ from flows.plans import DatasetPlan, ExecutionPlan
 from flows.shard_runs import deployment_name
 from storage.errors import DispatchFailed
 
-WORKER_WAIT_SECONDS = (
-    30.0  # a worker that was started together with the run announces itself by then
-)
+# A worker that was started together with the run announces itself by then.
+WORKER_WAIT_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
 
 SHARD_FLOWS = ("write-report-shard", "paint-image-shard")
