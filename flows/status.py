@@ -117,7 +117,7 @@ def dataset_status(work: Work) -> DatasetStatus:
     """
     records = {stage: work.dataset.ledger.settled(stage) for stage in work.stages}
     selection = work.selection()
-    running = running_units(work.root, work.plan.name)
+    running = running_units(work.dataset.store.root, work.plan.name)
     paces = {stage: throughput(of_stage) for stage, of_stage in records.items()}
     num_accepted = selection.num_accepted
     busy = busy_seconds(records.values())

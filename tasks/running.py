@@ -4,6 +4,8 @@ import logging
 import os
 import re
 from collections import Counter
+from itertools import count
+from typing import Any
 
 from storage.records import Stage
 
@@ -20,7 +22,7 @@ def running_units(root: str, dataset: str) -> dict[Stage, int] | None:
     own affair.
 
     Args:
-        root: Folder or s3://bucket/prefix, as the shards were told it.
+        root: The absolute folder or s3://bucket/prefix, as the shards were told it.
         dataset: Name of the dataset.
     """
     if not os.environ.get("PREFECT_API_URL"):
@@ -46,10 +48,10 @@ def _ask_server(root: str, dataset: str) -> dict[Stage, int]:
     counts: Counter[Stage] = Counter()
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=of_dataset, limit=_PAGE)
-        shards = [run.id for run in runs if run.parameters.get("shard", {}).get("root") == root]
+        shards = [run.id for run in runs if _is_of(run.parameters.get("shard"), root, dataset)]
         if not shards:
             return {}
-        for offset in range(0, 1_000_000, _PAGE):
+        for offset in count(0, _PAGE):
             page = client.read_task_runs(
                 flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=shards)),
                 task_run_filter=filters.TaskRunFilter(
@@ -63,3 +65,8 @@ def _ask_server(root: str, dataset: str) -> dict[Stage, int]:
             if len(page) < _PAGE:
                 break
     return dict(counts)
+
+
+def _is_of(shard: Any, root: str, dataset: str) -> bool:
+    """Whether a run's shard is of the dataset; the server's search by name knows wildcards."""
+    return isinstance(shard, dict) and (shard.get("root"), shard.get("dataset")) == (root, dataset)

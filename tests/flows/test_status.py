@@ -44,7 +44,7 @@ def test_running_units_are_those_of_this_root(tmp_path: Path) -> None:
         assert running_units("elsewhere", "mine") == {}
         return found
 
-    assert shard_run({"root": "here"}) == {Stage.PAINT: 1}
+    assert shard_run({"root": "here", "dataset": "mine"}) == {Stage.PAINT: 1}
 
 
 def test_running_units_without_a_server_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
