@@ -51,7 +51,7 @@ def collect_dataset(
     of_stages = [collect_staged(store, layout, ledger, stage, landed) for stage in selection.stages]
     for stage in selection.stages:
         ledger.write_digest(stage)
-    of_tables = [collect_table(store, layout.table(table)) for table in PUBLISHED_TABLES]
+    of_tables = [collect_table(store, layout.table(table)) for table in Table]
     return [*of_stages, *of_tables]
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import lance
 
@@ -13,7 +14,7 @@ from storage.layout import DatasetLayout, Table, number_of
 from storage.objects import ObjectStore
 from storage.records import NOT_FOR_CLINICAL_USE
 from storage.table_schemas import Lineage
-from storage.tables import lance_errors, open_lance
+from storage.tables import lance_errors, open_lance, table_exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,31 @@ def create_release(
 
     Safe to repeat after a kill at any moment, and to race: the number is put if absent.
     """
-    wanted = _release_of_now(store, layout, lineage, target, complete)
     while True:
         numbers = release_numbers(store, layout)
         latest = open_release(store, layout, numbers[-1]) if numbers else None
-        if latest is not None and _same_content(store, layout, latest, wanted):
-            return _tag(store, layout, latest)
-        candidate = replace(wanted, number=(numbers[-1] if numbers else 0) + 1)
-        data = json.dumps(asdict(candidate), indent=2, sort_keys=True).encode()
-        if store.put_if_absent(layout.release(candidate.number), data):
-            return _tag(store, layout, candidate)
+        wanted = _release_of_now(store, layout, lineage, target, complete)
+        if (stands := _put_next(store, layout, latest, wanted)) is not None:
+            return stands
+
+
+def release_reviews(store: ObjectStore, layout: DatasetLayout) -> Release:
+    """Release the newest release's tables with the reviews as they are now.
+
+    The newest release is returned if nobody decided anything since. Safe to repeat and to race.
+
+    Raises:
+        ObjectMissing: If the dataset has no release; says what to run.
+    """
+    while True:
+        latest = open_release(store, layout)
+        wanted = replace(
+            latest,
+            versions={**latest.versions, **_version_of_reviews(store, layout)},
+            created_at=_now(),
+        )
+        if (stands := _put_next(store, layout, latest, wanted)) is not None:
+            return stands
 
 
 def open_release(store: ObjectStore, layout: DatasetLayout, number: int | None = None) -> Release:
@@ -116,6 +132,32 @@ def release_numbers(store: ObjectStore, layout: DatasetLayout) -> list[int]:
     return sorted(number for info in listed if (number := number_of(info.key)) is not None)
 
 
+def _put_next(
+    store: ObjectStore, layout: DatasetLayout, latest: Release | None, wanted: Release
+) -> Release | None:
+    """The latest release if it has this content, else the next one; None if another came first."""
+    if latest is not None and _same_content(store, layout, latest, wanted):
+        return _tag(store, layout, latest)
+    candidate = replace(wanted, number=(latest.number if latest else 0) + 1)
+    data = json.dumps(asdict(candidate), indent=2, sort_keys=True).encode()
+    if not store.put_if_absent(layout.release(candidate.number), data):
+        return None
+    return _tag(store, layout, candidate)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version_of_reviews(store: ObjectStore, layout: DatasetLayout) -> dict[str, int]:
+    """The reviews' newest version; nothing where nobody decided anything."""
+    key = layout.table(Table.REVIEWS)
+    if not table_exists(store, key):
+        return {}
+    dataset = open_lance(store, key, None)
+    return {str(Table.REVIEWS): dataset.version} if dataset.count_rows() else {}
+
+
 def _release_of_now(
     store: ObjectStore,
     layout: DatasetLayout,
@@ -123,29 +165,20 @@ def _release_of_now(
     target: int | None,
     complete: bool,
 ) -> Release:
-    tables = _latest_tables(store, layout)
+    published = [table for table in Table if table is not Table.REVIEWS]
+    tables = {str(table): open_lance(store, layout.table(table), None) for table in published}
+    versions = {name: dataset.version for name, dataset in tables.items()}
     return Release(
         number=0,
         dataset=layout.name,
         fingerprint=lineage.fingerprint,
-        versions={name: dataset.version for name, dataset in tables.items()},
+        versions={**versions, **_version_of_reviews(store, layout)},
         num_accepted=tables[Table.PAIRS].count_rows(),
         target=target,
         complete=complete,
         restricted=lineage.restricted,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=_now(),
     )
-
-
-def _latest_tables(store: ObjectStore, layout: DatasetLayout) -> dict[str, lance.LanceDataset]:
-    tables = {}
-    for table in Table:
-        try:
-            tables[str(table)] = open_lance(store, layout.table(table), None)
-        except ObjectMissing:
-            if table is not Table.REVIEWS:
-                raise
-    return tables
 
 
 def _same_content(store: ObjectStore, layout: DatasetLayout, one: Release, other: Release) -> bool:
@@ -156,7 +189,8 @@ def _same_content(store: ObjectStore, layout: DatasetLayout, one: Release, other
         return False
     return all(
         one.versions[table] == other.versions[table]
-        or _files(open_table(store, one, table)) == _files(open_table(store, other, table))
+        or _rows(open_table(store, one, table), table)
+        == _rows(open_table(store, other, table), table)
         for table in one.versions
     )
 
@@ -164,6 +198,13 @@ def _same_content(store: ObjectStore, layout: DatasetLayout, one: Release, other
 def _summary(release: Release) -> Release:
     """The release without what differs at every call."""
     return replace(release, number=0, created_at="", versions={})
+
+
+def _rows(dataset: lance.LanceDataset, table: str) -> Any:
+    """What tells whether two versions of a table show the same rows."""
+    if table == Table.REVIEWS:  # only ever appended to, and its small fragments joined
+        return dataset.count_rows()
+    return _files(dataset)
 
 
 def _files(dataset: lance.LanceDataset) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import uuid
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ from storage.records import (
     Stage,
     View,
 )
+from storage.review_records import Review, ReviewDecision, ReviewReason, Study
 from storage.samples import samples_table
 from storage.staging import write_staged
 from storage.table_schemas import Lineage
@@ -185,4 +187,27 @@ def settle(
     )
     return ledger.settle(
         LedgerRecord(stage, unit, attempt, staged.key, staged.num_bytes, staged.sha256, outcomes)
+    )
+
+
+def decided(
+    sample_id: str,
+    reviewer: str,
+    decision: ReviewDecision,
+    *,
+    decision_id: str = "",
+    remark: str = "",
+) -> Review:
+    """A decision as a page would send it; of a blind study where it answers its question."""
+    answers = decision in (ReviewDecision.REAL, ReviewDecision.SYNTHETIC)
+    return Review(
+        decision_id=decision_id or uuid.uuid4().hex,
+        sample_id=sample_id,
+        reviewer=reviewer,
+        decision=decision,
+        reason=ReviewReason.ARTEFACT if decision is ReviewDecision.REJECT else None,
+        remark=remark,
+        at="2026-11-22T12:00:00+00:00",
+        release=1,
+        study=Study.BLIND if answers else Study.REVIEW,
     )
