@@ -19,13 +19,13 @@ from flows.shards import (
     unwritten_units,
 )
 from flows.work import ShardRef, Work, lock_work, open_work
-from storage.publication import PUBLISHED
+from storage.publication import PUBLISHED, SEARCHED
 from storage.releases import Release
 from tasks.acceptance import finding_acceptance
 from tasks.artifacts import show_acceptance, show_findings, show_release
 from tasks.events import announce_release
 from tasks.planning import plan_samples
-from tasks.publishing import collect_garbage, publish_rows, release_tables
+from tasks.publishing import collect_garbage, index_reports, publish_rows, release_tables
 
 DEFAULT_ROOT = "./factory"
 
@@ -136,6 +136,8 @@ def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
         publish_rows(work.dataset, table, selection, work.lineage())
     collect_garbage(work.dataset, selection)
     work.require_settled(selection)
+    for table in SEARCHED:
+        index_reports(work.dataset, table, work.lineage())
     release = release_tables(work.dataset, work.lineage(), work.plan.target.num_accepted, selection)
     show_release(root, release)
     announce_release(root, release)

@@ -86,6 +86,10 @@ class ObjectStore(Protocol):
         """Objects whose key begins with `prefix`, in order of key."""
         ...
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right under `prefix/`, in order; what they hold is not listed."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when there is none."""
         ...
@@ -197,6 +201,15 @@ class LocalStore:
                 continue
             with suppress(FileNotFoundError), local_errors(str(path)):  # deleted as we list
                 yield ObjectInfo(path.relative_to(self._folder).as_posix(), path.stat().st_size)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right under this one, in order."""
+        folder = self._path(prefix)
+        with local_errors(str(folder)):
+            names = (
+                [one.name for one in folder.iterdir() if one.is_dir()] if folder.is_dir() else []
+            )
+        yield from sorted(names)
 
     def delete(self, key: str) -> None:
         """Remove the file, and the folders this leaves empty."""

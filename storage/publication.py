@@ -19,6 +19,7 @@ from storage.tables import PublishedTable
 StagedRow = TypeVar("StagedRow", ReportRow, ImageRow, JudgeRow)
 
 PUBLISHED = (Table.REPORTS, Table.PAIRS, Table.REJECTS)
+SEARCHED = (Table.PAIRS, Table.REJECTS)  # what the browser shows; their words are indexed
 
 
 def publish_table(

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,17 +114,27 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects whose key begins with `prefix`, in order of key, a thousand per request."""
+        for page in self._pages(prefix, {}):
+            for found in page.get("Contents", ()):
+                yield ObjectInfo(self._key(found["Key"]), int(found["Size"]), found["ETag"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the common prefixes right under `prefix/`, in order."""
+        for page in self._pages(f"{prefix}/", {"Delimiter": "/"}):
+            for found in page.get("CommonPrefixes", ()):
+                yield self._key(found["Prefix"]).removeprefix(f"{prefix}/").rstrip("/")
+
+    def _pages(self, prefix: str, options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         token: dict[str, str] = {}
         while True:
             try:
-                page = self._ask(prefix, partial(self._page, prefix, token))
+                page = self._ask(prefix, partial(self._page, prefix, {**options, **token}))
             except ObjectMissing as error:  # S3 itself would have named the bucket
                 raise StoreRefused(
                     f"{self.root}: expected an S3 server with this bucket, got 404; "
                     "check AWS_ENDPOINT_URL and the bucket's name"
                 ) from error
-            for found in page.get("Contents", ()):
-                yield ObjectInfo(self._key(found["Key"]), int(found["Size"]), found["ETag"])
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -157,9 +167,9 @@ class S3Store:
     def _key(self, full: str) -> str:
         return full.removeprefix(f"{self._prefix}/") if self._prefix else full
 
-    def _page(self, prefix: str, token: dict[str, str]) -> dict[str, Any]:
+    def _page(self, prefix: str, options: Mapping[str, str]) -> dict[str, Any]:
         page: dict[str, Any] = self._client.list_objects_v2(
-            Bucket=self._bucket, Prefix=self._full(prefix), **token
+            Bucket=self._bucket, Prefix=self._full(prefix), **options
         )
         return page
 

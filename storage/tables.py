@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lance
 import pyarrow as pa
@@ -151,8 +152,17 @@ def table_exists(store: ObjectStore, key: str) -> bool:
     return next(store.list(f"{key}/_versions/"), None) is not None
 
 
-def open_lance(store: ObjectStore, key: str, version: int | None) -> lance.LanceDataset:
+def open_lance(
+    store: ObjectStore, key: str, version: int | None, session: Any = None
+) -> lance.LanceDataset:
     """Any Lance table under the root, at a version (None: the latest).
+
+    Args:
+        store: The root.
+        key: Of the table.
+        version: As a release names it.
+        session: A `lance.Session`, which bounds the caches of all tables opened with it; None
+            leaves each to Lance's own bounds of 7 GB.
 
     Raises:
         ObjectMissing: If there is no such table or version.
@@ -160,7 +170,9 @@ def open_lance(store: ObjectStore, key: str, version: int | None) -> lance.Lance
     uri = store.uri(key)
     try:
         with lance_errors(uri):
-            return lance.dataset(uri, version=version, storage_options=store.storage_options)
+            return lance.dataset(
+                uri, version=version, storage_options=store.storage_options, session=session
+            )
     except ValueError as error:
         if "not found" not in str(error).lower():
             raise

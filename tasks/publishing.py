@@ -1,4 +1,4 @@
-"""The publish stage's tasks: one per table, then the release."""
+"""The publish stage's tasks: one per table, its reports' words, then the release."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,7 +10,9 @@ from storage.publication import publish_table
 from storage.publisher import Published
 from storage.releases import Release, create_release
 from storage.selection import Selection
-from storage.table_schemas import Lineage
+from storage.table_schemas import Lineage, table_schema
+from storage.tables import PublishedTable
+from storage.text_index import index_texts
 
 
 @task(
@@ -26,6 +28,20 @@ def publish_rows(
 ) -> Published:
     """Move the final units that a table lacks into it, exactly once."""
     return publish_table(dataset, table, selection, lineage)
+
+
+@task(
+    name="index-reports",
+    task_run_name="index {table}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=2,
+)
+def index_reports(dataset: Dataset, table: Table, lineage: Lineage) -> int:
+    """Index the words of a table's reports, for who searches its releases; gives the version."""
+    schema = table_schema(table, lineage)
+    return index_texts(PublishedTable(dataset.store, dataset.layout.table(table), schema))
 
 
 @task(name="collect-garbage", cache_policy=NO_CACHE, persist_result=False)

@@ -106,6 +106,13 @@ def test_list_prefix_is_of_the_key_and_sorted(store: LocalStore) -> None:
     assert list(store.list("none/")) == []
 
 
+def test_folders_are_those_right_under_the_prefix_alone(store: LocalStore) -> None:
+    for key in ("a/two/x/1", "a/one/1", "a/file", "b/three/1"):
+        store.put(key, b"1")
+    assert list(store.folders("a")) == ["one", "two"]
+    assert list(store.folders("nowhere")) == []
+
+
 def test_delete_removes_the_object_and_empty_folders_only(store: LocalStore) -> None:
     store.put("a/b/1", b"")
     store.put("a/c", b"")

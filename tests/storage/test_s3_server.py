@@ -55,6 +55,13 @@ def test_s3_objects_behave_as_a_folder_does(s3: S3Store) -> None:
         s3.get("a/c")
 
 
+def test_s3_folders_are_those_right_under_the_prefix_alone(s3: S3Store) -> None:
+    for key in ("a/two/x/1", "a/one/1", "a/file", "b/three/1"):
+        s3.put(key, b"1")
+    assert list(s3.folders("a")) == ["one", "two"]
+    assert list(s3.folders("nowhere")) == []
+
+
 def test_s3_many_objects_are_deleted_in_few_requests(
     s3: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
