@@ -190,6 +190,21 @@ def status(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> 
     _show(found.as_dict(), status_text(found), as_json)
 
 
+@app.command()
+def release(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Make people's decisions count: a release that names the reviews as they are now."""
+    from flows.progress import spinner
+    from flows.release import release_dataset
+    from storage.layout import DatasetLayout
+    from storage.objects import open_store
+    from storage.releases import open_release
+
+    open_release(open_store(root), DatasetLayout(dataset))  # none: said before a server is started
+    with spinner(f"release {dataset}"):
+        released = release_dataset(dataset, root)
+    _show(asdict(released), f"{released.release_id}: {released.num_accepted} pairs", as_json)
+
+
 @app.command("make-again")
 def make_again_command(
     dataset: str, sample_id: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False

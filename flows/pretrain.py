@@ -15,6 +15,8 @@ def pretrain(plan: PretrainPlan, root: str = "./factory") -> RunRef:
         plan: Release, objective, towers and training.
         root: Folder or s3://bucket/prefix that holds the dataset.
     """
-    run = train_model(root, plan.name, plan.dataset, plan.release, plan.model)
+    run = train_model(
+        root, plan.name, plan.dataset, plan.release, plan.slice, plan.reviews, plan.model
+    )
     announce_checkpoint(root, run.run, f"{run.dataset}@{run.release}")
     return run

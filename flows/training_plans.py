@@ -9,6 +9,7 @@ from models.downstream.zero_shot import ZeroShotConfig
 from models.engines import engine_config
 from models.vlp.configs import PretrainingConfig
 from storage.records import Split
+from storage.review_rules import ReviewRules
 
 
 class PretrainPlan(Plan):
@@ -17,6 +18,13 @@ class PretrainPlan(Plan):
     name: Name = Field(description="Of the model; the run is named <name>-r<release>.")
     dataset: Name = Field(description="A dataset with a release.")
     release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
+    slice: Name | None = Field(
+        None, description="A saved slice of the release; None: all of it. It names its release."
+    )
+    reviews: ReviewRules = Field(
+        default_factory=ReviewRules,
+        description="What people's decisions leave out, as far as the release names them.",
+    )
     model: PretrainingConfig = Field(
         default_factory=PretrainingConfig, description="Objective, towers and training."
     )

@@ -107,6 +107,15 @@ class DatasetLayout:
         """One release, numbered from 1."""
         return f"{self.releases_folder}{number}.json"
 
+    @property
+    def slices_folder(self) -> str:
+        """Prefix of the slices."""
+        return f"{self.folder}/slices/"
+
+    def slice(self, name: str) -> str:
+        """A filter over a release, saved under a name."""
+        return f"{self.slices_folder}{valid_name('slice name', name)}.json"
+
 
 def corpus_table(name: str) -> str:
     """The Lance table of a corpus."""

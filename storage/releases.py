@@ -101,7 +101,7 @@ def open_release(store: ObjectStore, layout: DatasetLayout, number: int | None =
     numbers = release_numbers(store, layout)
     if not numbers or (number is not None and number not in numbers):
         known = f"it has {numbers}" if numbers else "it has none; run generate first"
-        wanted = "a release" if number is None else f"release {number}"
+        wanted = "release" if number is None else f"release {number}"
         raise ObjectMissing(f"no {wanted} of dataset {layout.name!r} in {store.root}: {known}")
     key = layout.release(numbers[-1] if number is None else number)
     fields = parse_json(store.get(key), store.uri(key))

@@ -9,11 +9,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.vlp.configs import PretrainingConfig
+from storage.choice import choose
 from storage.folders import working_folder
 from storage.json_files import parse_json
 from storage.layout import DatasetLayout, Table, model_folder
 from storage.objects import ObjectStore, open_store, storage_options_of
-from storage.releases import Release, open_release
+from storage.releases import Release
+from storage.review_rules import ReviewRules
 from tasks.settle import code_version
 
 METRICS_FILE = "metrics.json"
@@ -37,12 +39,19 @@ def run_name(plan_name: str, release: Release) -> str:
 
 @task(name="train-model", cache_policy=NO_CACHE, persist_result=False, retries=1)
 def train_model(
-    root: str, plan_name: str, dataset: str, release_number: int | None, config: PretrainingConfig
+    root: str,
+    plan_name: str,
+    dataset: str,
+    release_number: int | None,
+    slice_name: str | None,
+    reviews: ReviewRules,
+    config: PretrainingConfig,
 ) -> RunRef:
     """Train on a release, or go on where a run was cut off; writes `metrics.json`.
 
     Raises:
-        ObjectMissing: If there is no such release.
+        ObjectMissing: If there is no such release or slice.
+        ValueError: If slice and reviews leave nothing to train on.
         PlanMismatch: If a run of this name was made by another plan.
     """
     from models.vlp.checkpoint import TrainingProvenance  # imports torch
@@ -50,7 +59,8 @@ def train_model(
     from models.vlp.trainer import pretrain
 
     store, layout = open_store(root), DatasetLayout(dataset)
-    release = open_release(store, layout, release_number)
+    choice = choose(store, layout, release_number, slice_name, reviews)
+    release = choice.release
     run = run_name(plan_name, release)
     source = PairSource(
         uri=store.uri(layout.table(Table.PAIRS)),
@@ -62,14 +72,16 @@ def train_model(
         dataset=dataset,
         release=release.release_id,
         code_version=code_version(),
+        choice=choice.described,
     )
     with working_folder(store, model_folder(run)) as folder:
-        result = pretrain(config, source, folder, provenance)
+        result = pretrain(config, source, folder, provenance, among=choice.sample_ids)
     metrics = {
         "run": run,
         "release": release.release_id,
         "restricted": release.restricted,
         "provenance": asdict(provenance) | {"plan": config.model_dump(mode="json")},
+        "num_samples_chosen": choice.num_samples,
         "training": {
             "steps": result.num_steps,
             "loss": result.loss,

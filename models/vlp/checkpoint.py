@@ -36,12 +36,15 @@ class TrainingProvenance:
         dataset: Name of the dataset.
         release: Id of the release read.
         code_version: Version of this package.
+        choice: What of the release was taken, by which rule, reviews and slice, as JSON; empty
+            where all of it was.
     """
 
     plan: str
     dataset: str
     release: str
     code_version: str
+    choice: str = ""
 
 
 @dataclass(frozen=True)

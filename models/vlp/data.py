@@ -8,7 +8,7 @@ Shape suffixes: N pairs, B batch, S image side.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -87,8 +87,13 @@ class PairTexts:
         return len(self.rows)
 
 
-def read_texts(source: PairSource, split: Split) -> PairTexts:
+def read_texts(source: PairSource, split: Split, among: Collection[str] | None = None) -> PairTexts:
     """The reports of one split.
+
+    Args:
+        source: The released pairs table.
+        split: Whose pairs.
+        among: Ids of the samples to stay within; None for all.
 
     Raises:
         ValueError: If the table lacks a column, or the split has no pair.
@@ -103,11 +108,14 @@ def read_texts(source: PairSource, split: Split) -> PairTexts:
         )
     table = dataset.to_table(columns=list(COLUMNS))
     of_split = np.asarray(table["split"].to_pylist()) == split.value
+    if among is not None:
+        of_split &= np.array([one in among for one in table["sample_id"].to_pylist()], bool)
     rows = np.flatnonzero(of_split)
     if len(rows) == 0:
+        num_pairs = len(of_split) if among is None else len(among)
         raise ValueError(
-            f"{source.uri} must hold {split.value} pairs, got none among {len(of_split)}; "
-            "generate more, or plan a larger share for this split"
+            f"{source.uri} must hold {split.value} pairs, got none among {num_pairs}; "
+            "generate more, take more of them, or plan a larger share for this split"
         )
     rows = rows[np.argsort(table["index"].to_numpy()[rows], kind="stable")]
     taken = table.take(rows)

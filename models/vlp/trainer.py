@@ -5,7 +5,7 @@ it writes to a local folder, and whoever called it takes the files from there.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def pretrain(
     run_folder: Path,
     provenance: TrainingProvenance,
     on_step: Callable[[StepLog], None] | None = None,
+    among: Collection[str] | None = None,
 ) -> TrainingResult:
     """Train a model on the training split of a release, or go on where a run was cut off.
 
@@ -65,6 +66,7 @@ def pretrain(
             run of the same config and release in it is returned as it is.
         provenance: Stored in the checkpoint.
         on_step: Called after every step.
+        among: Ids of the samples to train on, as `provenance.choice` tells; None for all.
 
     Raises:
         ValueError: If the table has too few training pairs, or a report without text.
@@ -76,7 +78,7 @@ def pretrain(
     previous = _previous(run_folder, config, provenance)
     if previous and previous.step == previous.num_steps:
         return _result(run_folder, previous.step, previous.step)
-    texts = read_texts(source, Split.TRAIN)
+    texts = read_texts(source, Split.TRAIN, among)
     run = TrainingRun(config, texts, provenance, run_folder, previous)
     settings = config.training
     images = open_images(
@@ -124,7 +126,8 @@ def _content(config: PretrainingConfig, provenance: TrainingProvenance) -> dict[
         for part, fields in settings.items()
         for name, value in fields.items()
     }
-    return flat | {"dataset": provenance.dataset, "release": provenance.release}
+    read = {"dataset": provenance.dataset, "release": provenance.release}
+    return flat | read | {"choice": provenance.choice}
 
 
 def _result(folder: Path, num_steps: int, resumed_at: int) -> TrainingResult:
