@@ -27,7 +27,7 @@ import aiohttp
 import lance
 
 from benchmarks.writer_cost import prefect_server, write_and_publish
-from models.chat.batch import server_seed
+from models.chat.engine import server_seed
 from models.vllm_server import ServerSettings, VllmServer
 from models.writers.language_model.configs import EndpointConfig
 from models.writers.language_model.parsing import REPORT_SCHEMA
@@ -35,7 +35,7 @@ from models.writers.language_model.prompting import load_prompts
 from storage.layout import DatasetLayout, Table
 
 UNIT_SIZE = 16
-NUM_WRITERS, BATCH_SIZE = 2, 16  # what the writer `vllm` takes on a CPU
+MAX_IN_FLIGHT = 32
 WARM_UP_REPORTS = 32
 MODEL = Path(".venv-vllm/SmolLM2-135M-Instruct")
 
@@ -55,7 +55,7 @@ def through_factory(config: EndpointConfig, num_reports: int, root: str) -> floa
     """Seconds of planning, writing and publishing."""
     writer = config.model_dump(mode="json", exclude_unset=True) | {"kind": config.kind}
     start = time.perf_counter()
-    rows = write_and_publish(writer, "none", num_reports, root, UNIT_SIZE, NUM_WRITERS, BATCH_SIZE)
+    rows = write_and_publish(writer, "none", num_reports, root, UNIT_SIZE, MAX_IN_FLIGHT)
     seconds = time.perf_counter() - start
     assert rows == {"accepted": 0, "rejected": num_reports}, rows
     return seconds
@@ -85,7 +85,7 @@ def requests_of(config: EndpointConfig, root: str) -> list[dict[str, Any]]:
 
 async def send_all(address: str, bodies: list[dict[str, Any]]) -> list[int]:
     """Tokens of each answer."""
-    free = asyncio.Semaphore(NUM_WRITERS * BATCH_SIZE)
+    free = asyncio.Semaphore(MAX_IN_FLIGHT)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
 
         async def send(body: dict[str, Any]) -> int:
@@ -110,7 +110,7 @@ def measure(address: str, num_reports: int, num_rounds: int) -> dict[str, Any]:
             tokens = sum(asyncio.run(send_all(address, bodies)))
             bare.append(time.perf_counter() - start)
     return {
-        "in_flight": NUM_WRITERS * BATCH_SIZE,
+        "in_flight": MAX_IN_FLIGHT,
         "tokens_a_report": round(tokens / num_reports, 1),
         "factory_seconds": [round(seconds, 1) for seconds in factory[1:]],
         "bare_seconds": [round(seconds, 1) for seconds in bare[1:]],

@@ -35,7 +35,7 @@ from storage.records import Entity
 
 ANSWER_SECONDS = 0.3
 UNIT_SIZE = 128
-NUM_WRITERS, MAX_BATCH_SIZE = 4, 64  # 256 requests in flight
+MAX_IN_FLIGHT = 256
 ENTRY_POINT = "[cxr_factory.taggers]\nnone = benchmarks.writer_cost:NoTaggerConfig\n"
 _ITEM = re.compile(r"^- ([^:]+): (\w+)[^,\n]*(?:, severity (\w+))?(?:, place (.+))?$", re.MULTILINE)
 
@@ -131,8 +131,7 @@ def write_and_publish(
     num_reports: int,
     root: str,
     unit_size: int = UNIT_SIZE,
-    num_writers: int = NUM_WRITERS,
-    max_batch_size: int = MAX_BATCH_SIZE,
+    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> dict[str, int]:
     """The plan, write and publish stages of a dataset; gives the rows of its tables."""
     from prefect import flow
@@ -158,11 +157,7 @@ def write_and_publish(
             "tagger": {"kind": tagger},
             "report_rules": {"max_tries": 1},
             "painter": {"kind": "phantom"},
-            "execution": {
-                "shard_units": 10_000,
-                "num_processes": num_writers,
-                "max_batch_size": max_batch_size,
-            },
+            "execution": {"shard_units": 10_000, "max_batch_size": max_in_flight},
         }
     )
 
@@ -314,7 +309,7 @@ def main() -> None:
         "reports": arguments.reports,
         "tagger": arguments.tagger,
         "unit_size": UNIT_SIZE,
-        "in_flight_at_most": NUM_WRITERS * MAX_BATCH_SIZE,
+        "in_flight_at_most": MAX_IN_FLIGHT,
         "answer_seconds": ANSWER_SECONDS,
         **measured,
         "python": platform.python_version(),

@@ -198,13 +198,22 @@ class ExecutionPlan(Plan):
         600,
         gt=0,
         le=86_400,
-        description="Longest one engine batch may take before it is called hung.",
+        description="Longest one engine batch may take, or the server of a language model give "
+        "no answer at all, before it is called hung.",
     )
     max_batch_size: int | None = Field(
-        None, ge=1, le=4096, description="Upper bound on an engine batch; None: the engine's own."
+        None,
+        ge=1,
+        le=4096,
+        description="Upper bound on an engine batch, or on the requests that the server of a "
+        "language model has at once; None: the engine's own.",
     )
     num_processes: int | None = Field(
-        None, ge=1, le=256, description="Engines side by side; None: what the engine asks for."
+        None,
+        ge=1,
+        le=256,
+        description="Engines side by side; None: what the engine asks for. Language models are "
+        "asked by one client, which keeps as many requests in flight as max_batch_size allows.",
     )
 
 

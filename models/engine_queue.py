@@ -1,4 +1,4 @@
-"""One queue before the engines of a shard: unit tasks submit samples and receive outcomes.
+"""The queue before a shard's engines that take batches: samples submitted, outcomes received.
 
 Engine batches form across units and tries, so that retries of single samples leave no engine
 idle. An out-of-memory batch is halved and the smaller size remembered.
@@ -10,16 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self
 
 from models.engine_process import EngineProcess
 from models.engines import Placement
+from models.pending import OutcomeT, Pending, RequestT, fail, stopped, takes_outcome
 from models.stations import Station, StationConfig
-from storage.errors import EngineFailed, EngineOutOfMemory, EngineStopped, EngineUnavailable
-
-RequestT = TypeVar("RequestT")
-OutcomeT = TypeVar("OutcomeT")
+from storage.errors import EngineOutOfMemory
 
 BATCH_TIMEOUT_SECONDS = 600.0
 
@@ -57,13 +54,6 @@ class _InProcessEngine:
         """A call in this process cannot be broken off."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending(Generic[RequestT, OutcomeT]):
-    request: RequestT
-    group: str
-    future: "Future[OutcomeT]"
-
-
 class EngineQueue(Generic[RequestT, OutcomeT]):
     """Drives the engines of one shard; a context manager.
 
@@ -85,7 +75,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         self.num_processes = num_processes or default_num_processes(config.placement)
         self._timeout_seconds = batch_timeout_seconds
         self._batch_limit = max_batch_size
-        self._pending: deque[_Pending[RequestT, OutcomeT]] = deque()
+        self._pending: deque[Pending[RequestT, OutcomeT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._broken_off = False
@@ -106,7 +96,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         with self._changed:
             self._closed = True
             self._broken_off = error is not None
-            _fail([one for one in self._pending if _takes_outcome(one)], _stopped())
+            fail([one for one in self._pending if takes_outcome(one)], stopped())
             self._pending.clear()
             self._changed.notify_all()
             if self._broken_off:
@@ -126,10 +116,10 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         Returns:
             Resolves to the outcome, or to EngineFailed / EngineUnavailable.
         """
-        waiting: _Pending[RequestT, OutcomeT] = _Pending(request, group, Future())
+        waiting: Pending[RequestT, OutcomeT] = Pending(request, group, Future())
         with self._changed:
             if self._closed:
-                raise _stopped()
+                raise stopped()
             self._pending.append(waiting)
             self._changed.notify()
         return waiting.future
@@ -143,7 +133,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             except EngineOutOfMemory as error:
                 self._halve(batch, error)
             except Exception as error:  # noqa: BLE001 - the waiting units must hear every reason
-                _fail(batch, _stopped() if self._broken_off else error)
+                fail(batch, stopped() if self._broken_off else error)
             else:
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     waiting.future.set_result(outcome)
@@ -156,14 +146,14 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         process = EngineProcess(self._config, self._timeout_seconds)
         with self._changed:
             if self._broken_off:
-                raise _stopped()
+                raise stopped()
             self._engines.append(process)
         process.start()
         return process
 
-    def _take_batch(self, engine: _Engine | None) -> list[_Pending[RequestT, OutcomeT]]:
+    def _take_batch(self, engine: _Engine | None) -> list[Pending[RequestT, OutcomeT]]:
         """Wait for work; an empty batch means the queue is closed."""
-        batch: list[_Pending[RequestT, OutcomeT]] = []
+        batch: list[Pending[RequestT, OutcomeT]] = []
         with self._changed:
             while not batch and not self._closed:
                 while not self._pending and not self._closed:
@@ -173,7 +163,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
                     if batch and self._pending[0].group != batch[0].group:
                         break
                     waiting = self._pending.popleft()
-                    if _takes_outcome(waiting):
+                    if takes_outcome(waiting):
                         batch.append(waiting)
         return batch
 
@@ -185,10 +175,10 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
         limits.append(engine.max_batch_size if engine is not None else 1)
         return max(1, min(limits))
 
-    def _halve(self, batch: list[_Pending[RequestT, OutcomeT]], error: EngineOutOfMemory) -> None:
+    def _halve(self, batch: list[Pending[RequestT, OutcomeT]], error: EngineOutOfMemory) -> None:
         """Put the batch back, to be run in halves from now on; a single request has failed."""
         if len(batch) == 1:
-            _fail(batch, error)
+            fail(batch, error)
             return
         with self._changed:
             # Another engine's larger batch may fail after a smaller one has set the limit.
@@ -203,20 +193,3 @@ def default_num_processes(placement: Placement) -> int:
     if placement is Placement.PROCESS_PER_CORE:
         return len(os.sched_getaffinity(0))
     return 1
-
-
-def _takes_outcome(waiting: _Pending[Any, Any]) -> bool:
-    """A request put back by `_halve` runs already; others may have been cancelled."""
-    return waiting.future.running() or waiting.future.set_running_or_notify_cancel()
-
-
-def _stopped() -> EngineStopped:
-    return EngineStopped("the engine queue is closed: its shard was ended")
-
-
-def _fail(batch: Sequence[_Pending[Any, Any]], error: Exception) -> None:
-    known = isinstance(error, EngineFailed | EngineUnavailable | EngineStopped)
-    for waiting in batch:
-        waiting.future.set_exception(
-            error if known else EngineFailed(f"{type(error).__name__}: {error}")
-        )

@@ -164,6 +164,7 @@ class Placement(StrEnum):
     IN_PROCESS = "in process"
     PROCESS_PER_CORE = "a supervised process per core"
     PROCESS_PER_GPU_GROUP = "a supervised process per GPU group"
+    SERVED = "a server of its own, of which only the client runs in the caller's process"
 
 
 class EngineConfig(BaseModel):
@@ -190,7 +191,11 @@ class EngineConfig(BaseModel):
         return False
 
     def open(self) -> Any:
-        """Load the engine: a ReportWriter, ReportPainter, EntityTagger or ImageGate."""
+        """Load the engine: a ReportWriter, ReportPainter, EntityTagger or ImageGate.
+
+        One whose placement is SERVED is opened at once, and loads when it is started: a
+        ServedWriter or an ImageJudge (`models.served_engines`).
+        """
         raise NotImplementedError(f"{type(self).__name__} must define open()")
 
 

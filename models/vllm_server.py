@@ -86,6 +86,7 @@ class VllmServer:
         self._environment = vllm_environment()
         self._lock = threading.Lock()
         self._guard: subprocess.Popen[bytes] | None = None
+        self._is_wanted = True
         self._port = 0
         self._logs = tempfile.TemporaryDirectory(prefix="cxr-factory-vllm-")
         self._log = Path(self._logs.name) / "server.log"
@@ -117,6 +118,10 @@ class VllmServer:
             return None
         return f"ended with exit status {status}: {self._last_words()}"
 
+    def break_off_start(self) -> None:
+        """Let a start that another thread waits for end without a server, now and for good."""
+        self._is_wanted = False
+
     def stop(self) -> None:
         """End the server and wait until it is gone; its address starts it again."""
         with self._lock:
@@ -142,6 +147,9 @@ class VllmServer:
         while not self._healthy():
             if ending := self.ending():
                 raise EngineUnavailable(f"the vLLM server of {self._settings.name!r} {ending}")
+            if not self._is_wanted:
+                self._stop()
+                raise EngineUnavailable(f"the vLLM server of {self._settings.name!r} is not wanted")
             if time.monotonic() > deadline:
                 self._stop()
                 raise EngineUnavailable(

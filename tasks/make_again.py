@@ -9,14 +9,16 @@ import numpy as np
 from models.engines import PaintRequest, WriteRequest
 from models.images import decode_png, signature_distance
 from models.painters.painting import PaintOutcome, PaintStationConfig
-from models.writers.writing import WriteOutcome, WriteStationConfig
+from models.writers.writing import WriteStationConfig
 from storage.dataset import Dataset
 from storage.layout import Table
 from storage.records import Report
 from storage.releases import open_release, open_table
 from storage.samples import sample_of
 from tasks.real_reports import source_reports
+from tasks.shards import ShardSettings, write_queue
 
+_ALONE = ShardSettings(1, 1, batch_timeout_seconds=600, unit_timeout_seconds=600)
 NEAR_GREY_LEVELS = 2.0  # mean absolute difference that rounding in another batch can make
 
 
@@ -70,11 +72,11 @@ def make_again(
         "age_years": sample.age_years,
     }
     source = source_reports(dataset.store, [sample]).get(sample_id)
-    written: WriteOutcome = _run_once(
-        write_station, WriteRequest(seed=row["written"]["seed"], source=source, **described)
-    )
+    asked = WriteRequest(seed=row["written"]["seed"], source=source, **described)
+    with write_queue(write_station, _ALONE) as queue:
+        written = queue.submit(asked).result()
     prompt = row["painted"]["prompt"]
-    painted: PaintOutcome = _run_once(
+    painted = _paint_once(
         paint_station,
         PaintRequest(seed=row["painted"]["seed"], prompt=prompt, report=report, **described),
     )
@@ -101,8 +103,8 @@ def _stored(dataset: Dataset, sample_id: str) -> tuple[dict[str, Any], bytes]:
     return row, png
 
 
-def _run_once(station: WriteStationConfig | PaintStationConfig, request: object) -> Any:
-    opened: Any = station.open()
+def _paint_once(station: PaintStationConfig, request: PaintRequest) -> PaintOutcome:
+    opened = station.open()
     try:
         (outcome,) = opened.run([request])
         return outcome

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from models.engine_queue import EngineQueue
 from models.engines import EngineConfig
+from models.served_queue import ServedQueue
 from models.settling import Attempt, Seeds, settle_by_bisection
 from storage.dataset import Dataset
 from storage.errors import EngineFailed, EngineStopped
@@ -27,6 +28,7 @@ MAX_ATTEMPTS = 3  # a unit that failed this often is bisected, and the sample at
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT", bound=ReportRow | ImageRow | JudgeRow)
 Submit = Callable[[Any], "Future[Any]"]
+Queue = EngineQueue[Any, Any] | ServedQueue[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class UnitWork(Generic[ItemT, RowT]):
     def __init__(
         self,
         dataset: Dataset,
-        queue: EngineQueue[Any, Any],
+        queue: Queue,
         steps: StageSteps[ItemT, RowT],
         timeout_seconds: float,
     ) -> None:
@@ -121,7 +123,7 @@ class UnitWork(Generic[ItemT, RowT]):
     ) -> list[RowT]:
         """Run the items; at the last attempt find the one at fault and quarantine it."""
         steps = self._steps
-        # A unit that failed before shares no engine batch, so that its fault disturbs no other.
+        # A unit that failed before runs beside no other, so that its fault disturbs none.
         group = f"{self.stage} unit {unit}" if num_failures else ""
         submit = partial(self._queue.submit, group=group)
 

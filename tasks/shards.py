@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from models.engine_queue import EngineQueue
+from models.engines import Placement, WriteRequest
 from models.judges.judging import JudgeStationConfig, judge_images, quarantined_judgement
 from models.painters.painting import (
     PaintItem,
@@ -15,14 +16,19 @@ from models.painters.painting import (
     paint_reports,
     quarantined_image,
 )
-from models.stations import StationConfig
-from models.writers.writing import WriteStationConfig, quarantined_report, write_samples
+from models.served_queue import ServedQueue
+from models.writers.writing import (
+    WriteOutcome,
+    WriteStationConfig,
+    quarantined_report,
+    write_samples,
+)
 from storage.dataset import Dataset
 from storage.records import ImageRow, JudgeRow, Report, ReportRow, Sample, Stage
 from storage.rounds import Rounds
 from storage.samples import read_samples
 from tasks.real_reports import source_reports
-from tasks.settle import ItemT, RowT, StageSteps, UnitWork
+from tasks.settle import ItemT, Queue, RowT, StageSteps, UnitWork
 from tasks.stage_inputs import images_to_judge, reports_to_paint
 
 Sections = Literal["impression", "findings", "both"]
@@ -30,7 +36,14 @@ Sections = Literal["impression", "findings", "both"]
 
 @dataclass(frozen=True, slots=True)
 class ShardSettings:
-    """How a shard's engines are driven; no part of identity. None: what the engine asks for."""
+    """How a shard's engines are driven; no part of identity. None: what the engine asks for.
+
+    Attributes:
+        num_processes: Engines side by side; a served engine is one client, whatever it says.
+        max_batch_size: Upper bound on an engine batch, or on a served engine's requests in flight.
+        batch_timeout_seconds: Longest an engine batch may take, or a server be silent.
+        unit_timeout_seconds: Longest a unit may take.
+    """
 
     num_processes: int | None
     max_batch_size: int | None
@@ -59,7 +72,7 @@ def open_write_shard(
         quarantine=quarantined_report,
         row_type=ReportRow,
     )
-    with _unit_work(dataset, station, steps, settings) as work:
+    with _unit_work(dataset, write_queue(station, settings), steps, settings) as work:
         yield work
 
 
@@ -82,7 +95,13 @@ def open_paint_shard(
         quarantine=quarantined_image,
         row_type=ImageRow,
     )
-    with _unit_work(dataset, station, steps, settings) as work:
+    queue: EngineQueue[Any, Any] = EngineQueue(
+        station,
+        num_processes=settings.num_processes,
+        max_batch_size=settings.max_batch_size,
+        batch_timeout_seconds=settings.batch_timeout_seconds,
+    )
+    with _unit_work(dataset, queue, steps, settings) as work:
         yield work
 
 
@@ -100,8 +119,25 @@ def open_judge_shard(
         quarantine=quarantined_judgement,
         row_type=JudgeRow,
     )
-    with _unit_work(dataset, station, steps, settings) as work:
+    queue: ServedQueue[Any, Any] = ServedQueue(
+        station, settings.max_batch_size, settings.batch_timeout_seconds
+    )
+    with _unit_work(dataset, queue, steps, settings) as work:
         yield work
+
+
+def write_queue(
+    station: WriteStationConfig, settings: ShardSettings
+) -> EngineQueue[WriteRequest, WriteOutcome] | ServedQueue[WriteRequest, WriteOutcome]:
+    """The queue before a writer: it takes batches, or is served one request at a time."""
+    if station.placement is Placement.SERVED:
+        return ServedQueue(station, settings.max_batch_size, settings.batch_timeout_seconds)
+    return EngineQueue(
+        station,
+        settings.num_processes,
+        settings.max_batch_size,
+        settings.batch_timeout_seconds,
+    )
 
 
 def prompt_of(report: Report, sections: Sections) -> str:
@@ -119,17 +155,11 @@ def prompt_of(report: Report, sections: Sections) -> str:
 @contextmanager
 def _unit_work(
     dataset: Dataset,
-    station: StationConfig,
+    queue: Queue,
     steps: StageSteps[ItemT, RowT],
     settings: ShardSettings,
 ) -> Iterator[UnitWork[ItemT, RowT]]:
     """The stage's engines, loaded; afterwards what was settled is put together in a digest."""
-    queue: EngineQueue[Any, Any] = EngineQueue(
-        station,
-        num_processes=settings.num_processes,
-        max_batch_size=settings.max_batch_size,
-        batch_timeout_seconds=settings.batch_timeout_seconds,
-    )
     with queue:
         try:
             yield UnitWork(dataset, queue, steps, settings.unit_timeout_seconds)

@@ -63,21 +63,19 @@ class ChatClient:
     """Chat completions of one model at one address. Made, used and closed within one event loop.
 
     Args:
-        address: Base of the interface: http://host:port/v1.
-        model: Name under which the server serves the model.
-        api_key: Sent as a bearer token; None sends none.
+        served: Where the model answers; its key is sent as a bearer token.
     """
 
-    def __init__(self, address: str, model: str, api_key: str | None) -> None:
-        self._address = address
-        self._url = f"{address}/chat/completions"
-        self._model = model
+    def __init__(self, served: ServedModel) -> None:
+        self._address = served.address
+        self._url = f"{served.address}/chat/completions"
+        self._model = served.name
         self._session = aiohttp.ClientSession(
-            # As many connections as a batch has requests; none kept until the server closes it
+            # As many connections as requests in flight; none kept until the server closes it
             # (5 s in vLLM), lest a request be sent as that happens.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            headers={"Authorization": f"Bearer {served.api_key}"} if served.api_key else None,
         )
 
     async def complete(self, messages: Messages, sampling: Sampling) -> Completion:
@@ -136,11 +134,6 @@ class ChatClient:
         message = f"{self._address} answered {status}: {said[:_SHOWN_CHARACTERS]}"
         refused = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR
         return RequestRefused(message) if refused else EngineFailed(message)
-
-
-async def connect(served: ServedModel) -> ChatClient:
-    """A client of a served model, within the running event loop."""
-    return ChatClient(served.address, served.name, served.api_key)
 
 
 def _completion(answer: dict[str, Any]) -> Completion:

@@ -13,8 +13,7 @@ ENDPOINT_REQUESTS = 512  # in flight at once; a plan's execution.max_batch_size 
 class EndpointSettings(EngineConfig):
     """Any OpenAI-compatible address, here or elsewhere."""
 
-    # In the caller's process: what computes is a server of its own, and the client only waits.
-    placement: ClassVar[Placement] = Placement.IN_PROCESS
+    placement: ClassVar[Placement] = Placement.SERVED
 
     address: str = Field(
         pattern=r"^(https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._\-/]*)?|\$[A-Z][A-Z0-9_]*)$",
@@ -44,7 +43,7 @@ class VllmSettings(EngineConfig):
     It takes all GPUs that CUDA_VISIBLE_DEVICES names, and spreads the model over them.
     """
 
-    placement: ClassVar[Placement] = Placement.IN_PROCESS
+    placement: ClassVar[Placement] = Placement.SERVED
 
     model: str = Field(
         min_length=1,

@@ -9,6 +9,8 @@ from models.chat.messages import Messages
 from models.chat.served import ServedModel
 from storage.errors import EngineFailed, EngineUnavailable
 
+_TIMEOUT_SECONDS = 600.0  # for the first tokens of all chats
+
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
@@ -29,8 +31,7 @@ async def require_fit(
     purpose: Purpose,
     served: ServedModel,
     chats: Iterable[tuple[Messages, int]],
-    first_tokens: Callable[[Messages], Awaitable[int]],
-    timeout_seconds: float,
+    first_token: Callable[[Messages], Awaitable[int]],
 ) -> None:
     """Ask for one token of the longest chats: a model that cannot answer them says so now.
 
@@ -38,16 +39,15 @@ async def require_fit(
         purpose: What for.
         served: The model.
         chats: Each kind of chat at its longest, with the tokens that must fit beside it.
-        first_tokens: Completes a chat by one token; gives the tokens of its prompt.
-        timeout_seconds: Longest all of it may take.
+        first_token: Completes a chat by one token; gives the tokens of its prompt.
 
     Raises:
         EngineUnavailable: If the server refuses, fails or hangs, or the context is too short.
     """
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             for messages, answer_tokens in chats:
-                prompt_tokens = await first_tokens(messages)
+                prompt_tokens = await first_token(messages)
                 require_context(
                     purpose, served.name, served.context_tokens, prompt_tokens, answer_tokens
                 )
@@ -60,7 +60,7 @@ async def require_fit(
         raise EngineUnavailable(f"model {served.name!r} does not answer: {error}") from error
     except TimeoutError as error:
         raise EngineUnavailable(
-            f"{served.address}: no answer to a first request in {timeout_seconds:g} s"
+            f"{served.address}: no answer to a first request in {_TIMEOUT_SECONDS:g} s"
         ) from error
 
 

@@ -10,7 +10,9 @@ from models.vocabulary.revisions import joined_hash
 
 if TYPE_CHECKING:
     from models.judges.judge import LanguageModelJudge
-    from models.judges.vllm_judge import VllmJudge
+
+_ONE_IMAGE = ("--limit-mm-per-prompt", '{"image": 1}')  # memory is set aside for no more
+_MAX_REASON_CHARACTERS = 200  # a reason that runs on would cut the answer off
 
 
 class LanguageModelJudgeConfig(EngineConfig):
@@ -51,14 +53,16 @@ class EndpointJudgeConfig(EndpointSettings, LanguageModelJudgeConfig):
         return joined_hash(self.model, found_model(self).root, prompt_hash(self.prompt))
 
     def open(self) -> "LanguageModelJudge":
-        """Connect, and ask the model for a first token about an image.
+        """A client of the address.
 
         Raises:
-            EngineUnavailable: If the model cannot be asked about an image.
+            EngineUnavailable: If nothing answers there, or it does not serve the model.
         """
-        from models.judges.judge import open_endpoint
+        from models.chat.model import EndpointModel
+        from models.judges.judge import LanguageModelJudge
+        from models.judges.parsing import answer_schema
 
-        return open_endpoint(self)
+        return LanguageModelJudge(self, EndpointModel(self), answer_schema())
 
 
 class VllmJudgeConfig(VllmSettings, LanguageModelJudgeConfig):
@@ -84,12 +88,17 @@ class VllmJudgeConfig(VllmSettings, LanguageModelJudgeConfig):
         vllm_environment()
         return joined_hash(find_weights(self).revision, prompt_hash(self.prompt))
 
-    def open(self) -> "VllmJudge":
-        """Start the server; seconds for a small model, minutes for a large one.
+    def open(self) -> "LanguageModelJudge":
+        """A server that is not started yet, and its client.
 
         Raises:
-            EngineUnavailable: If the server does not start, or the model cannot see images.
+            EngineUnavailable: If vLLM or the model is missing, or the model cannot chat.
         """
-        from models.judges.vllm_judge import VllmJudge
+        from models.chat.supervised import SupervisedModel
+        from models.chat.weights import find_weights
+        from models.judges.judge import LanguageModelJudge
+        from models.judges.parsing import answer_schema
 
-        return VllmJudge(self)
+        arguments = (*_ONE_IMAGE, *self.server_arguments)
+        model = SupervisedModel(self, find_weights(self), arguments)
+        return LanguageModelJudge(self, model, answer_schema(_MAX_REASON_CHARACTERS))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from models.engines import EngineConfig, Placement
+from models.engines import EngineConfig
 from models.judges.questions import JudgeRules, verdict_of
-from models.judges.seam import ImageJudge, JudgeRequest
+from models.judges.seam import ImageJudge, Judgement, JudgeRequest
 from models.settling import (
     Attempt,
     Seeds,
@@ -42,29 +42,26 @@ class JudgeStationConfig:
     judge: EngineConfig
     rules: JudgeRules
 
-    @property
-    def placement(self) -> Placement:
-        """The judge's."""
-        return self.judge.placement
-
-    def open(self) -> "JudgeStation":
-        """Load the judge."""
+    def connect(self) -> "JudgeStation":
+        """Open the judge."""
         return JudgeStation(self.judge.open(), self.rules)
 
 
 class JudgeStation:
-    """Ask, decide (study 1, step 6)."""
+    """Ask, decide (study 1, step 6). Implements `ServedStation`."""
 
     def __init__(self, judge: ImageJudge, rules: JudgeRules) -> None:
-        self.info = judge.info
-        self.max_batch_size = judge.max_batch_size
-        self._judge = judge
+        self.engine = judge
         self._rules = rules
 
-    def run(self, requests: Sequence[JudgeRequest]) -> list[JudgeOutcome]:
-        """One judgement with its verdict per request, in order."""
-        judgements = self._judge.judge(requests)
-        assert len(judgements) == len(requests), f"{self.info.kind} lost an image"
+    async def ask(self, request: JudgeRequest) -> Judgement:
+        """The judge's answers."""
+        return await self.engine.judge(request)
+
+    def judge(
+        self, requests: Sequence[JudgeRequest], answers: Sequence[Judgement]
+    ) -> list[JudgeOutcome]:
+        """One verdict per judgement, in order."""
         return [
             JudgeOutcome(
                 answers=judgement.answers,
@@ -73,12 +70,11 @@ class JudgeStation:
                 engine_seconds=judgement.engine_seconds,
                 num_tokens=judgement.num_tokens,
             )
-            for judgement in judgements
+            for judgement in answers
         ]
 
     def close(self) -> None:
-        """Close the judge."""
-        self._judge.close()
+        """The rules hold nothing."""
 
 
 def judge_images(

@@ -1,10 +1,9 @@
 """The seam: what a judge must offer. Entry-point group `cxr_factory.judges`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.engines import EngineInfo
+from models.served_engines import ServedEngine
 from storage.records import JudgeAnswer
 
 
@@ -35,16 +34,9 @@ class Judgement:
     num_tokens: int = 0
 
 
-class ImageJudge(Protocol):
-    """Answers the questions about images, in order. Opened once per shard and round."""
+class ImageJudge(ServedEngine, Protocol):
+    """Answers the questions about images by asking a server. Opened once per shard and round."""
 
-    info: EngineInfo
-    max_batch_size: int
-
-    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
-        """Answer every request, in order; raises EngineFailed or EngineOutOfMemory."""
-        ...
-
-    def close(self) -> None:
-        """Give back what `open` took."""
+    async def judge(self, request: JudgeRequest) -> Judgement:
+        """Answer one request; raises EngineFailed."""
         ...

@@ -14,6 +14,7 @@ from models.engines import (
     WrittenReport,
 )
 from models.gates.report import ReportRules, check_real_report, check_report
+from models.served_engines import ServedWriter
 from models.settling import (
     Attempt,
     Seeds,
@@ -55,34 +56,38 @@ class WriteStationConfig:
         return self.writer.placement
 
     def open(self) -> "WriteStation":
-        """Load writer and tagger."""
-        return WriteStation(self.writer.open(), open_tagger(self.tagger), self.rules)
+        """Load a writer that takes batches, and the tagger."""
+        return WriteStation(self.writer.open(), self._gate())
+
+    def connect(self) -> "ServedWriteStation":
+        """Open a writer that is served, and load the tagger."""
+        return ServedWriteStation(self.writer.open(), self._gate())
+
+    def _gate(self) -> "_ReportGate":
+        return _ReportGate(open_tagger(self.tagger), self.rules)
 
 
-class WriteStation:
-    """Write, tag, check (study 1, step 4)."""
+class _ReportGate:
+    """Tag, check (study 1, step 4)."""
 
-    def __init__(self, writer: ReportWriter, tagger: EntityTagger, rules: ReportRules) -> None:
-        self.info = writer.info
-        self.max_batch_size = writer.max_batch_size
-        self._writer = writer
+    def __init__(self, tagger: EntityTagger, rules: ReportRules) -> None:
         self._tagger = tagger
         self._rules = rules
 
-    def run(self, requests: Sequence[WriteRequest]) -> list[WriteOutcome]:
-        """One judged report per request, in order."""
-        written = self._writer.write(requests)
-        assert len(written) == len(requests), f"{self.info.kind} lost a report"
+    def judge(
+        self, requests: Sequence[WriteRequest], written: Sequence[WrittenReport]
+    ) -> list[WriteOutcome]:
+        """One verdict per report, in order."""
         sections = [answer.report.findings for answer in written]
         sections += [answer.report.impression for answer in written]
         tagged = self._tagger.tag(sections)
         findings, impressions = tagged[: len(written)], tagged[len(written) :]
         return [
-            self._judge(*parts)
+            self._outcome(*parts)
             for parts in zip(requests, written, findings, impressions, strict=True)
         ]
 
-    def _judge(
+    def _outcome(
         self,
         request: WriteRequest,
         written: WrittenReport,
@@ -108,9 +113,51 @@ class WriteStation:
         )
 
     def close(self) -> None:
+        """Close the tagger."""
+        self._tagger.close()
+
+
+class WriteStation:
+    """Write, tag, check, a batch at a time. Implements `Station`."""
+
+    def __init__(self, writer: ReportWriter, gate: _ReportGate) -> None:
+        self.info = writer.info
+        self.max_batch_size = writer.max_batch_size
+        self._writer = writer
+        self._gate = gate
+
+    def run(self, requests: Sequence[WriteRequest]) -> list[WriteOutcome]:
+        """One judged report per request, in order."""
+        written = self._writer.write(requests)
+        assert len(written) == len(requests), f"{self.info.kind} lost a report"
+        return self._gate.judge(requests, written)
+
+    def close(self) -> None:
         """Close writer and tagger."""
         self._writer.close()
-        self._tagger.close()
+        self._gate.close()
+
+
+class ServedWriteStation:
+    """Write; tag and check what has come back. Implements `ServedStation`."""
+
+    def __init__(self, writer: ServedWriter, gate: _ReportGate) -> None:
+        self.engine = writer
+        self._gate = gate
+
+    async def ask(self, request: WriteRequest) -> WrittenReport:
+        """The writer's report."""
+        return await self.engine.write(request)
+
+    def judge(
+        self, requests: Sequence[WriteRequest], answers: Sequence[WrittenReport]
+    ) -> list[WriteOutcome]:
+        """One judged report per answer, in order."""
+        return self._gate.judge(requests, answers)
+
+    def close(self) -> None:
+        """Close the tagger."""
+        self._gate.close()
 
 
 def write_samples(

@@ -2,7 +2,8 @@
 
     python fake_vllm.py --port N --model FOLDER ...
 
-The folder may hold orders: a file `refuses` makes it end at once as vLLM does, with a traceback.
+The folder may hold orders: a file `refuses` makes it end at once as vLLM does, with a traceback;
+`sleeps` lets it never be ready; `dies` holds after how many requests, all in flight, it dies.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ARGUMENTS = dict(zip(sys.argv[1:], sys.argv[2:], strict=False))
+WAITING: list[Any] = []  # for its death
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -25,8 +27,11 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         folder = Path(ARGUMENTS["--model"])
         if asked["max_tokens"] > 1 and (folder / "dies").exists():
-            (folder / "dies").unlink()
-            os._exit(9)
+            WAITING.append(asked)
+            if len(WAITING) == int((folder / "dies").read_text()):
+                (folder / "dies").unlink()
+                os._exit(9)
+            time.sleep(3600)
         if asked["max_tokens"] > 1 and (folder / "hangs").exists():
             (folder / "hangs").unlink()
             time.sleep(3600)
@@ -58,6 +63,8 @@ def main() -> None:
     worker = subprocess.Popen([sys.executable, "-c", memory])
     started = {"pid": os.getpid(), "worker": worker.pid, "arguments": sys.argv[1:]}
     (folder / "started.json").write_text(json.dumps(started))
+    if (folder / "sleeps").exists():
+        time.sleep(3600)
     ThreadingHTTPServer(("127.0.0.1", int(ARGUMENTS["--port"])), Handler).serve_forever()
 
 

@@ -11,7 +11,6 @@ from models.vocabulary.revisions import joined_hash
 from storage.records import Report
 
 if TYPE_CHECKING:
-    from models.writers.language_model.vllm_writer import VllmWriter
     from models.writers.language_model.writer import LanguageModelWriter
 
 
@@ -31,8 +30,7 @@ class ExampleReports(BaseModel):
 class LanguageModelConfig(EngineConfig):
     """What both writers are told: which prompts, and how tokens are drawn."""
 
-    # In the caller's process: what computes is a server of its own, and the client only waits.
-    placement: ClassVar[Placement] = Placement.IN_PROCESS
+    placement: ClassVar[Placement] = Placement.SERVED
 
     passes: Literal["two", "structured"] = Field(
         default="two",
@@ -103,14 +101,15 @@ class EndpointConfig(EndpointSettings, LanguageModelConfig):
         return joined_hash(self.model, found_model(self).root, prompts_hash(self))
 
     def open(self) -> "LanguageModelWriter":
-        """Connect, and ask the model for a first token.
+        """A client of the address.
 
         Raises:
-            EngineUnavailable: If the model cannot be asked for a report.
+            EngineUnavailable: If nothing answers there, or it does not serve the model.
         """
-        from models.writers.language_model.writer import open_endpoint
+        from models.chat.model import EndpointModel
+        from models.writers.language_model.writer import LanguageModelWriter
 
-        return open_endpoint(self)
+        return LanguageModelWriter(self, EndpointModel(self))
 
 
 class VllmConfig(VllmSettings, LanguageModelConfig):
@@ -131,12 +130,14 @@ class VllmConfig(VllmSettings, LanguageModelConfig):
         vllm_environment()
         return joined_hash(writer_weights(self).revision, prompts_hash(self))
 
-    def open(self) -> "VllmWriter":
-        """Start the server; seconds for a small model, minutes for a large one.
+    def open(self) -> "LanguageModelWriter":
+        """A server that is not started yet, and its client.
 
         Raises:
-            EngineUnavailable: If the server does not start, or the model cannot write a report.
+            EngineUnavailable: If vLLM or the model is missing, or the model cannot chat.
         """
-        from models.writers.language_model.vllm_writer import VllmWriter
+        from models.chat.supervised import SupervisedModel
+        from models.writers.language_model.fit import writer_weights
+        from models.writers.language_model.writer import LanguageModelWriter
 
-        return VllmWriter(self)
+        return LanguageModelWriter(self, SupervisedModel(self, writer_weights(self)))

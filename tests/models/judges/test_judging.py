@@ -11,12 +11,12 @@ from aiohttp import web
 
 from models.chat import served
 from models.chat.hosts import require_may_send
-from models.engine_queue import EngineQueue
 from models.engines import engine_config
 from models.judges.configs import EndpointJudgeConfig
 from models.judges.judging import JudgeOutcome, JudgeStationConfig, judge_images
 from models.judges.questions import JudgeRules, Question
 from models.judges.seam import JudgeRequest
+from models.served_queue import ServedQueue
 from models.settling import Attempt
 from storage.errors import EngineFailed, EngineUnavailable
 from storage.records import (
@@ -32,6 +32,7 @@ from storage.records import (
     View,
 )
 from tests.models.chat.fake_server import FakeServer, completion, error, serving
+from tests.models.chat.opened import opened
 from tests.models.judges.answers import answer_text, image, shown
 
 ATTEMPT = Attempt("1-a", "endpoint", "r", "{}", "f", "t", "c")
@@ -75,7 +76,7 @@ def judged(
 ) -> list[JudgeRow]:
     rules = rules or JudgeRules(max_tries=4)
     station = JudgeStationConfig(config_of(server), rules)
-    with EngineQueue[JudgeRequest, JudgeOutcome](station) as queue:
+    with ServedQueue[JudgeRequest, JudgeOutcome](station) as queue:
         return judge_images(
             [painted(index) for index in range(num_images)],
             queue.submit,
@@ -88,8 +89,8 @@ def judged(
 
 def test_image_and_all_questions_go_in_one_structured_request(server: FakeServer) -> None:
     judge = config_of(server, temperature=0.5, max_answer_tokens=99).open()
-    (judgement,) = judge.judge(requests(1))
-    judge.close()
+    with opened(judge) as ask:
+        (judgement,) = ask(judge.judge, requests(1))
     (asked,) = server.written
     assert shown(asked) == image(0)
     assert asked["messages"][1]["content"][1]["text"] == judgement.prompt
@@ -98,7 +99,7 @@ def test_image_and_all_questions_go_in_one_structured_request(server: FakeServer
     assert [answer.yes for answer in judgement.answers] == [True] * 6
 
 
-def test_batch_is_in_flight_at_once_and_answered_in_order(server: FakeServer) -> None:
+def test_requests_are_in_flight_at_once_and_answered_in_order(server: FakeServer) -> None:
     everybody = asyncio.Event()
 
     async def odd_are_bad(asked: dict[str, Any]) -> web.StreamResponse:
@@ -109,8 +110,8 @@ def test_batch_is_in_flight_at_once_and_answered_in_order(server: FakeServer) ->
 
     server.answer = odd_are_bad
     judge = config_of(server).open()
-    found = judge.judge(requests(100))
-    judge.close()
+    with opened(judge) as ask:
+        found = ask(judge.judge, requests(100))
     good = [all(answer.yes for answer in judgement.answers) for judgement in found]
     assert good == [True, False] * 50
 
@@ -166,16 +167,18 @@ def test_answer_never_readable_is_rejected_with_a_reason_of_its_own(server: Fake
     assert len(server.written) == 2
 
 
-def test_server_error_fails_the_batch_and_says_nothing_of_the_image(server: FakeServer) -> None:
+def test_server_error_is_engine_failed_and_says_nothing_of_the_image(server: FakeServer) -> None:
     async def echo(asked: dict[str, Any]) -> web.StreamResponse:
         url = asked["messages"][1]["content"][0]["image_url"]["url"]
         return error(400, f"cannot read {url}")
 
     judge = config_of(server).open()
     server.answer = echo
-    with pytest.raises(EngineFailed, match="answered 400: its message quotes the request"):
-        judge.judge(requests(2))
-    judge.close()
+    with (
+        opened(judge) as ask,
+        pytest.raises(EngineFailed, match="answered 400: its message quotes the request"),
+    ):
+        ask(judge.judge, requests(2))
 
 
 def test_model_without_eyes_is_said_at_open() -> None:
@@ -188,14 +191,18 @@ def test_model_without_eyes_is_said_at_open() -> None:
     with (
         serving(fake),
         pytest.raises(EngineUnavailable, match=r"not a multimodal model; name a multimodal"),
+        opened(config_of(fake).open()),
     ):
-        config_of(fake).open()
+        pass
 
 
 def test_context_too_short_is_said_at_open(server: FakeServer) -> None:
     server.models[0]["max_model_len"] = 512
-    with pytest.raises(EngineUnavailable, match=r"context of 512 tokens.*lower max_answer_tokens"):
-        config_of(server).open()
+    with (
+        pytest.raises(EngineUnavailable, match=r"context of 512 tokens.*lower max_answer_tokens"),
+        opened(config_of(server).open()),
+    ):
+        pass
 
 
 def test_revision_is_of_the_model_not_of_the_address(server: FakeServer) -> None:

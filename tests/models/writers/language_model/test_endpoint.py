@@ -21,6 +21,7 @@ from tests.models.chat.fake_server import (
     FakeServer,
     serving,
 )
+from tests.models.chat.opened import opened
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +45,8 @@ def config_at(address: str, **changes: Any) -> EndpointConfig:
 
 def test_endpoint_named_in_a_plan_writes(server: FakeServer) -> None:
     writer = config_at(server.address).open()
-    (written,) = writer.write([WriteRequest("s", 1, (), View.PA)])
-    writer.close()
+    with opened(writer) as ask:
+        (written,) = ask(writer.write, [WriteRequest("s", 1, (), View.PA)])
     assert written.report == Report(FINDINGS, IMPRESSION)
     assert not writer.info.deterministic
 
@@ -65,7 +66,8 @@ def test_address_from_the_environment_leaves_the_plan_the_same(
 ) -> None:
     monkeypatch.setenv("LLM_ADDRESS", server.address + "/")
     config = config_at("$LLM_ADDRESS")
-    config.open().close()
+    with opened(config.open()):
+        assert server.asked
     assert config.model_dump(mode="json")["address"] == "$LLM_ADDRESS"
 
 
@@ -74,7 +76,8 @@ def test_key_is_sent_and_stands_in_no_plan(
 ) -> None:
     monkeypatch.setenv("LLM_KEY", "secret-1")
     config = config_at(server.address, api_key_variable="LLM_KEY")
-    config.open().close()
+    with opened(config.open()):
+        assert server.asked
     assert server.headers[0]["Authorization"] == "Bearer secret-1"
     assert "secret-1" not in config.model_dump_json()
 
@@ -108,8 +111,9 @@ def test_model_that_is_not_served_is_said_with_those_that_are(server: FakeServer
 
 def test_context_that_the_server_states_is_held(server: FakeServer) -> None:
     server.models[0]["max_model_len"] = 512
-    with pytest.raises(EngineUnavailable, match="context of 512 tokens"):
-        config_at(server.address).open()
+    writer = config_at(server.address).open()
+    with pytest.raises(EngineUnavailable, match="context of 512 tokens"), opened(writer):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,20 @@
 """The writer against a real HTTP server that answers as told."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from models.chat.batch import ServerSilent
-from models.chat.served import ServedModel
-from models.engine_queue import EngineQueue
-from models.engines import WriteRequest
+from models.chat import served
+from models.chat.model import EndpointModel
+from models.engines import WriteRequest, WrittenReport
 from models.gates.report import ReportRules
+from models.served_queue import ServedQueue
 from models.settling import Attempt
 from models.taggers.configs import LexiconConfig
 from models.writers.language_model.configs import EndpointConfig
@@ -40,6 +42,7 @@ from tests.models.chat.fake_server import (
     refuse,
     serving,
 )
+from tests.models.chat.opened import opened
 
 EFFUSION = Entity(
     "pleural effusion", EntityKind.ABNORMALITY, EntityStatus.PRESENT, "left pleural space"
@@ -49,6 +52,7 @@ ATTEMPT = Attempt("1-a", "endpoint", "r", "{}", "", "", "")
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
+    served._ask_models.cache_clear()
     fake = FakeServer()
     with serving(fake):
         yield fake
@@ -59,11 +63,15 @@ def config_of(server: FakeServer, **changes: Any) -> EndpointConfig:
     return EndpointConfig.model_validate(settings | changes)
 
 
-def open_writer(
-    server: FakeServer, silence_seconds: float = 60.0, **changes: Any
-) -> LanguageModelWriter:
-    served = ServedModel(server.address, "tiny", 4096)
-    return LanguageModelWriter(config_of(server, **changes), "r", served, 512, silence_seconds)
+Write = Callable[[Sequence[WriteRequest]], list[WrittenReport]]
+
+
+@contextmanager
+def open_writer(server: FakeServer, **changes: Any) -> Iterator[Write]:
+    config = config_of(server, **changes)
+    writer = LanguageModelWriter(config, EndpointModel(config))
+    with opened(writer) as ask:
+        yield partial(ask, writer.write)
 
 
 def requests(num: int) -> list[WriteRequest]:
@@ -75,9 +83,8 @@ def samples(num: int) -> list[Sample]:
 
 
 def test_two_passes_write_findings_then_the_impression_of_them(server: FakeServer) -> None:
-    writer = open_writer(server, temperature=0.25, top_p=0.5, max_findings_tokens=77)
-    (written,) = writer.write(requests(1))
-    writer.close()
+    with open_writer(server, temperature=0.25, top_p=0.5, max_findings_tokens=77) as write:
+        (written,) = write(requests(1))
     assert written.report == Report(FINDINGS, IMPRESSION)
     assert "pleural effusion: present, place left pleural space" in written.prompt
     first, second = server.written
@@ -89,9 +96,8 @@ def test_two_passes_write_findings_then_the_impression_of_them(server: FakeServe
 
 
 def test_structured_pass_sends_the_schema_and_asks_once(server: FakeServer) -> None:
-    writer = open_writer(server, passes="structured")
-    (written,) = writer.write(requests(1))
-    writer.close()
+    with open_writer(server, passes="structured") as write:
+        (written,) = write(requests(1))
     assert written.report == Report(FINDINGS, IMPRESSION)
     (asked,) = server.written
     assert asked["response_format"]["type"] == "json_schema"
@@ -101,17 +107,16 @@ def test_structured_pass_sends_the_schema_and_asks_once(server: FakeServer) -> N
 
 
 def test_seed_is_the_requests_own_within_what_every_server_takes(server: FakeServer) -> None:
-    writer = open_writer(server, passes="structured")
-    writer.write(requests(3))
-    writer.write(requests(3)[2:])
-    writer.close()
+    with open_writer(server, passes="structured") as write:
+        write(requests(3))
+        write(requests(3)[2:])
     seeds = [asked["seed"] for asked in server.written]
     assert sorted(seeds[:3]) == [0, 1, 2]
     assert seeds[3] == 2
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_batch_is_in_flight_at_once_and_answered_in_order(server: FakeServer) -> None:
+def test_requests_are_in_flight_at_once_and_answered_in_order(server: FakeServer) -> None:
     everybody = asyncio.Event()
 
     async def echo(asked: dict[str, Any]) -> web.StreamResponse:
@@ -121,9 +126,8 @@ def test_batch_is_in_flight_at_once_and_answered_in_order(server: FakeServer) ->
         return completion(f'{{"findings": "Seed {asked["seed"]}.", "impression": "None."}}')
 
     server.answer = echo
-    writer = open_writer(server, passes="structured")
-    answers = writer.write(requests(300))
-    writer.close()
+    with open_writer(server, passes="structured") as write:
+        answers = write(requests(300))
     assert server.most_in_flight == 300
     assert [answer.report.findings for answer in answers] == [f"Seed {i}." for i in range(300)]
 
@@ -145,7 +149,7 @@ def test_empty_or_cut_completion_becomes_another_try(
     station = WriteStationConfig(
         config_of(server, passes=passes), LexiconConfig(), ReportRules(max_tries=4)
     )
-    with EngineQueue[WriteRequest, WriteOutcome](station) as queue:
+    with ServedQueue[WriteRequest, WriteOutcome](station) as queue:
         (row,) = write_samples(samples(1), queue.submit, lambda _, n: n, 4, 60, ATTEMPT)
     assert row.outcome is Outcome.ACCEPTED
     assert row.provenance.tries == 3
@@ -159,23 +163,22 @@ def test_completion_never_whole_is_rejected_as_missing(server: FakeServer) -> No
 
     server.answer = cut
     station = WriteStationConfig(config_of(server), LexiconConfig(), ReportRules())
-    with EngineQueue[WriteRequest, WriteOutcome](station) as queue:
+    with ServedQueue[WriteRequest, WriteOutcome](station) as queue:
         (row,) = write_samples(samples(1), queue.submit, lambda _, n: n, 2, 60, ATTEMPT)
     assert (row.outcome, row.reason) == (Outcome.REJECTED, RejectionReason.MISSING_SECTION)
     assert len(server.written) == 2  # no IMPRESSION is asked of FINDINGS that are missing
 
 
-def test_server_error_fails_the_batch_with_the_servers_words(server: FakeServer) -> None:
+def test_server_error_is_engine_failed_with_the_servers_words(server: FakeServer) -> None:
     async def broken(asked: dict[str, Any]) -> web.StreamResponse:
         return error(500, "CUDA error: device lost") if asked["seed"] == 3 else await good(asked)
 
     server.answer = broken
-    writer = open_writer(server)
-    with pytest.raises(EngineFailed, match=r"answered 500: CUDA error: device lost"):
-        writer.write(requests(8))
-    server.answer = good
-    assert len(writer.write(requests(8))) == 8
-    writer.close()
+    with open_writer(server) as write:
+        with pytest.raises(EngineFailed, match=r"answered 500: CUDA error: device lost"):
+            write(requests(8))
+        server.answer = good
+        assert len(write(requests(8))) == 8
 
 
 def test_server_message_that_quotes_the_request_is_left_out(server: FakeServer) -> None:
@@ -183,10 +186,11 @@ def test_server_message_that_quotes_the_request_is_left_out(server: FakeServer) 
         return web.json_response({"detail": [{"msg": "no", "input": asked}]}, status=422)
 
     server.answer = echo
-    writer = open_writer(server)
-    with pytest.raises(EngineFailed, match="answered 422: its message quotes") as raised:
-        writer.write(requests(1))
-    writer.close()
+    with (
+        open_writer(server) as write,
+        pytest.raises(EngineFailed, match="answered 422: its message quotes") as raised,
+    ):
+        write(requests(1))
     assert "effusion" not in str(raised.value)
 
 
@@ -199,36 +203,34 @@ def test_busy_server_is_asked_again(server: FakeServer) -> None:
         return await good(asked)
 
     server.answer = busy_at_first
-    writer = open_writer(server, passes="structured")
-    assert writer.write(requests(1))[0].report.findings == FINDINGS
-    writer.close()
+    with open_writer(server, passes="structured") as write:
+        assert write(requests(1))[0].report.findings == FINDINGS
     assert len(server.written) == 3
 
 
-def test_silent_server_is_called_hung(server: FakeServer) -> None:
-    async def never(_: dict[str, Any]) -> web.StreamResponse:
-        await asyncio.sleep(3600)
-        raise AssertionError("nobody waits an hour")
+def test_slow_answer_holds_up_no_other(server: FakeServer) -> None:
+    """One of four in flight is answered when all 39 others were."""
+    all_four, others = asyncio.Event(), asyncio.Event()
 
-    server.answer = never
-    writer = open_writer(server, silence_seconds=0.3)
-    with pytest.raises(ServerSilent, match=r"no answer in 0.3 s to any of 4"):
-        writer.write(requests(4))
-    writer.close()
-
-
-def test_slow_answers_one_after_the_other_are_no_silence(server: FakeServer) -> None:
-    in_turn = asyncio.Lock()
-
-    async def one_at_a_time(asked: dict[str, Any]) -> web.StreamResponse:
-        async with in_turn:
-            await asyncio.sleep(0.25)
+    async def first_comes_last(asked: dict[str, Any]) -> web.StreamResponse:
+        if server.in_flight == 4:
+            all_four.set()
+        await all_four.wait()
+        if asked["seed"] == 0:
+            await others.wait()
+        elif len(server.written) == 40:
+            others.set()
         return await good(asked)
 
-    server.answer = one_at_a_time
-    writer = open_writer(server, silence_seconds=1.25, passes="structured")
-    assert len(writer.write(requests(6))) == 6  # takes longer than the silence that is allowed
-    writer.close()
+    server.answer = first_comes_last
+    station = WriteStationConfig(
+        config_of(server, passes="structured"), LexiconConfig(), ReportRules()
+    )
+    with ServedQueue[WriteRequest, WriteOutcome](station, max_in_flight=4) as queue:
+        first, *rest = [queue.submit(request) for request in requests(40)]
+        assert all(future.result(30).verdict.passed for future in [*rest, first])
+    assert len(server.written) == 40
+    assert server.most_in_flight == 4
 
 
 def test_server_dying_in_mid_answer_is_engine_failed_and_so_is_one_that_is_gone() -> None:
@@ -236,15 +238,13 @@ def test_server_dying_in_mid_answer_is_engine_failed_and_so_is_one_that_is_gone(
         return None if asked["seed"] == 2 else await good(asked)
 
     fake = FakeServer()
-    with serving(fake) as end:
-        writer = open_writer(fake)
+    with serving(fake) as end, open_writer(fake) as write:
         fake.answer = die
         with pytest.raises(EngineFailed, match="Disconnected"):
-            writer.write(requests(4))
+            write(requests(4))
         end()
         with pytest.raises(EngineFailed, match="Cannot connect"):
-            writer.write(requests(1))
-        writer.close()
+            write(requests(1))
 
 
 def test_answer_that_is_no_completion_is_engine_failed(server: FakeServer) -> None:
@@ -252,10 +252,11 @@ def test_answer_that_is_no_completion_is_engine_failed(server: FakeServer) -> No
         return web.json_response({"choices": []})
 
     server.answer = strange
-    writer = open_writer(server)
-    with pytest.raises(EngineFailed, match="expected a chat completion"):
-        writer.write(requests(1))
-    writer.close()
+    with (
+        open_writer(server) as write,
+        pytest.raises(EngineFailed, match="expected a chat completion"),
+    ):
+        write(requests(1))
 
 
 def test_redirect_is_refused_and_not_followed(server: FakeServer) -> None:
@@ -266,20 +267,24 @@ def test_redirect_is_refused_and_not_followed(server: FakeServer) -> None:
 
     with serving(other):
         server.answer = elsewhere
-        writer = open_writer(server)
-        with pytest.raises(EngineFailed, match="answered 307"):
-            writer.write(requests(1))
-        writer.close()
+        with open_writer(server) as write, pytest.raises(EngineFailed, match="answered 307"):
+            write(requests(1))
     assert not other.asked
 
 
 def test_model_without_chat_template_is_said_at_open(server: FakeServer) -> None:
     server.answer = refuse
-    with pytest.raises(EngineUnavailable, match=r"'tiny' cannot be asked .* chat template"):
-        open_writer(server)
+    with (
+        pytest.raises(EngineUnavailable, match=r"'tiny' cannot be asked .* chat template"),
+        open_writer(server),
+    ):
+        pass
 
 
 def test_context_too_short_is_said_at_open(server: FakeServer) -> None:
-    served = ServedModel(server.address, "tiny", 600)
-    with pytest.raises(EngineUnavailable, match=r"context of 600 tokens.*300.*384"):
-        LanguageModelWriter(config_of(server), "r", served, 512)
+    server.models[0]["max_model_len"] = 600
+    with (
+        pytest.raises(EngineUnavailable, match=r"context of 600 tokens.*300.*384"),
+        open_writer(server),
+    ):
+        pass
