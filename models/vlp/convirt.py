@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.vlp.heads import projection_head
 from models.vlp.losses import contrastive_loss, equal_rows
 from models.vlp.objectives import (
     ConvirtConfig,
@@ -11,13 +12,6 @@ from models.vlp.objectives import (
     TextFeatures,
     TowerWidths,
 )
-
-
-def projection_head(in_channels: int, out_channels: int) -> nn.Sequential:
-    """W2 relu(W1 x), the paper's non-linear projection."""
-    return nn.Sequential(
-        nn.Linear(in_channels, out_channels), nn.ReLU(), nn.Linear(out_channels, out_channels)
-    )
 
 
 class Convirt(nn.Module):
@@ -34,12 +28,12 @@ class Convirt(nn.Module):
         self.text_head = projection_head(widths.text_pooled, config.embedding_size)
 
     def embed_images(self, features: ImageFeatures) -> Tensor:
-        """Unit-norm image embeddings, float32 (B, D)."""
-        return functional.normalize(self.image_head(features.pooled_BC).float(), dim=-1)
+        """Unit-norm image embeddings, (B, D)."""
+        return functional.normalize(self.image_head(features.pooled_BC), dim=-1)
 
     def embed_texts(self, features: TextFeatures) -> Tensor:
-        """Unit-norm text embeddings, float32 (B, D)."""
-        return functional.normalize(self.text_head(features.pooled_BC).float(), dim=-1)
+        """Unit-norm text embeddings, (B, D)."""
+        return functional.normalize(self.text_head(features.pooled_BC), dim=-1)
 
     def loss(self, images: ImageFeatures, texts: TextFeatures, progress: float) -> ObjectiveLoss:
         """Eq. 3 of the paper over the batch; the same at every progress."""
@@ -54,3 +48,6 @@ class Convirt(nn.Module):
         )
         terms = {"image_to_text": image_to_text.detach(), "text_to_image": text_to_image.detach()}
         return ObjectiveLoss(total, terms)
+
+    def constrain(self) -> None:
+        """Its weights are free."""

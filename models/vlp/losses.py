@@ -39,11 +39,21 @@ def contrastive_loss(
     if ignored_BB is not None:
         own_BB = torch.eye(len(logits_BB), dtype=torch.bool, device=logits_BB.device)
         logits_BB = logits_BB.masked_fill(ignored_BB & ~own_BB, -torch.inf)
-    target_B = torch.arange(len(logits_BB), device=logits_BB.device)
-    image_to_text = functional.cross_entropy(logits_BB, target_B)
-    text_to_image = functional.cross_entropy(logits_BB.T, target_B)
+    image_to_text, text_to_image = matching_losses(logits_BB)
     total = image_to_text_weight * image_to_text + (1 - image_to_text_weight) * text_to_image
     return total, image_to_text, text_to_image
+
+
+def matching_losses(logits_BB: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of finding row i's match in column i, and column i's in row i.
+
+    Returns:
+        Of images looking for their text (rows), of texts looking for their image (columns); each
+        a mean over the batch in nats, scalar.
+    """
+    target_B = torch.arange(len(logits_BB), device=logits_BB.device)
+    rows = functional.cross_entropy(logits_BB, target_B)
+    return rows, functional.cross_entropy(logits_BB.T, target_B)
 
 
 def equal_rows(token_ids_BL: Tensor) -> Tensor:

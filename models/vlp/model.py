@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from models.vlp.configs import PretrainingConfig
 from models.vlp.images import as_input, fit_square
-from models.vlp.objectives import ObjectiveLoss, PretrainingObjective, TowerWidths
+from models.vlp.objectives import (
+    GroundingObjective,
+    ImageFeatures,
+    ObjectiveLoss,
+    PretrainingObjective,
+    TextFeatures,
+    TowerWidths,
+)
 from models.vlp.tokenizer import WordTokenizer, words
 from models.vlp.towers import TextTower, build_image_tower, image_channels
 
@@ -32,10 +39,10 @@ class VisionLanguageModel(nn.Module):
         self.tokenizer = tokenizer
         tower = build_image_tower(config.image_tower)
         self.image_tower = tower.to(memory_format=torch.channels_last)  # a third faster on CPUs
-        self.text_tower = TextTower(config.text_tower, len(tokenizer))
-        pooled, local = image_channels(self.image_tower, config.image_tower.image_size_px)
+        self.text_tower = TextTower(config.text_tower, tokenizer)
+        pooled, local, regions = image_channels(self.image_tower, config.image_tower.image_size_px)
         text = config.text_tower.width
-        self.objective = config.objective.build(TowerWidths(pooled, local, text, text))
+        self.objective = config.objective.build(TowerWidths(pooled, local, text, text, regions))
 
     @property
     def device(self) -> torch.device:
@@ -80,13 +87,11 @@ class VisionLanguageModel(nn.Module):
             images: Each uint8 (height, width); made square and resized as in training.
             batch_size: Images on the device at once.
         """
-        size = self.config.image_tower.image_size_px
         rows: list[Tensor] = []
         with _evaluating(self):
             for start in range(0, len(images), batch_size):
-                batch = [fit_square(image, size) for image in images[start : start + batch_size]]
-                inputs = as_input(torch.from_numpy(np.stack(batch)[:, None]).to(self.device))
-                rows.append(self.objective.embed_images(self.image_tower(inputs)).cpu())
+                features = self._see(images[start : start + batch_size])
+                rows.append(self.objective.embed_images(features).cpu())
         return torch.cat(rows).numpy() if rows else self._no_rows()
 
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
@@ -94,16 +99,48 @@ class VisionLanguageModel(nn.Module):
         rows: list[Tensor] = []
         with _evaluating(self):
             for start in range(0, len(texts), batch_size):
-                ids_BL = self.tokenizer.encode_batch(
-                    texts[start : start + batch_size], self.config.text_tower.max_tokens
-                )
-                features = self.text_tower(torch.from_numpy(ids_BL).to(self.device))
+                features = self._read(texts[start : start + batch_size])
                 rows.append(self.objective.embed_texts(features).cpu())
         return torch.cat(rows).numpy() if rows else self._no_rows()
+
+    def similarity_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
+        """How well each region of an image fits a text, cosines in -1..1, top row first.
+
+        Args:
+            image: Grey, (height, width); made square as in training (`images.fit_square`), and
+                the map is of that square.
+            text: A prompt of a word or more.
+
+        Returns:
+            (H, W), the sides of the image tower's map.
+
+        Raises:
+            ValueError: If the objective compares no regions.
+        """
+        if not isinstance(self.objective, GroundingObjective):
+            raise ValueError(
+                "grounding needs a model trained with words and regions (gloria, mgca), got "
+                f"{self.config.objective.kind}; pre-train one of those"
+            )
+        with _evaluating(self):
+            maps_1HW = self.objective.similarity_maps(self._see([image]), self._read([text]))
+        return maps_1HW[0].cpu().numpy()
 
     def knows(self, text: str) -> bool:
         """True if the tokenizer holds every word of a text, so that training text did."""
         return all(self.tokenizer.knows(word) for word in words(text))
+
+    def _see(self, images: Sequence[NDArray[np.uint8]]) -> ImageFeatures:
+        size = self.config.image_tower.image_size_px
+        pixels_BSS = np.stack([fit_square(image, size) for image in images])
+        inputs = as_input(torch.from_numpy(pixels_BSS[:, None]).to(self.device))
+        seen: ImageFeatures = self.image_tower(inputs)
+        return seen
+
+    def _read(self, texts: Sequence[str]) -> TextFeatures:
+        ids_BL = self.tokenizer.encode_batch(texts, self.config.text_tower.max_tokens)
+        read: TextFeatures = self.text_tower(torch.from_numpy(ids_BL).to(self.device))
+        return read
 
     def _no_rows(self) -> NDArray[np.float32]:
         return np.empty((0, 0), np.float32)

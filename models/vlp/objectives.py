@@ -1,15 +1,16 @@
 """The seam of pre-training: what an objective must offer, and how one is found by kind.
 
-ConVIRT is the first; CLIP, GLoRIA and MGCA fit the same shape: they differ in which features
-they compare (pooled, local, both), not in how towers, data and trainer work.
+Objectives differ in which features they compare (pooled, local, both), not in how towers, data
+and trainer work. ConVIRT's settings stand here, the others' in `objective_configs.py`.
 An objective from another package is found through the entry points `cxr_factory.objectives`.
 Light: imports no torch before `build`.
 
-Shape suffixes: B batch, C channels, D shared embedding, L tokens, H and W feature-map sides.
+Shape suffixes: B batch, C channels, D shared embedding, L tokens, W words, H and W of a map its
+sides.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,32 +30,63 @@ class ImageFeatures:
     local_BCHW: "Tensor"
 
     def in_float32(self) -> "ImageFeatures":
-        """The same values, widened."""
-        return replace(self, pooled_BC=self.pooled_BC.float(), local_BCHW=self.local_BCHW.float())
+        """The same values, widened where they are narrower."""
+        return replace(
+            self, pooled_BC=_widened(self.pooled_BC), local_BCHW=_widened(self.local_BCHW)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TextFeatures:
-    """What a text tower read. `mask_BL` is True at real tokens, `token_ids_BL` what they are."""
+    """What a text tower read.
+
+    Attributes:
+        pooled_BC: One vector a text.
+        local_BLC: One a token.
+        token_ids_BL: What the tokens are.
+        mask_BL: True at real tokens, special marks included; False at padding.
+        words_BL: Number of the word each token is a piece of; -1 at padding and special marks.
+        attention_BL: How much the pooled vector takes from each token, 0 or more; detached.
+    """
 
     pooled_BC: "Tensor"
     local_BLC: "Tensor"
     token_ids_BL: "Tensor"
     mask_BL: "Tensor"
+    words_BL: "Tensor"
+    attention_BL: "Tensor"
 
     def in_float32(self) -> "TextFeatures":
-        """The same values, widened."""
-        return replace(self, pooled_BC=self.pooled_BC.float(), local_BLC=self.local_BLC.float())
+        """The same values, widened where they are narrower."""
+        return replace(
+            self,
+            pooled_BC=_widened(self.pooled_BC),
+            local_BLC=_widened(self.local_BLC),
+            attention_BL=_widened(self.attention_BL),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TowerWidths:
-    """Channels of the features an objective is built for."""
+    """Channels of the features an objective is built for, and regions of an image's map."""
 
     image_pooled: int
     image_local: int
     text_pooled: int
     text_local: int
+    num_regions: int
+
+    def require_regions(self, kind: str) -> None:
+        """For objectives that tell regions apart.
+
+        Raises:
+            ValueError: If the map is a single region.
+        """
+        if self.num_regions < 2:
+            raise ValueError(
+                f"objective {kind} needs a map of several regions from the image tower, got "
+                f"{self.num_regions}; raise image_size_px, or use convirt or clip"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +118,28 @@ class PretrainingObjective(Protocol):
         """
         ...
 
+    def constrain(self) -> None:
+        """Put weights back where the algorithm keeps them; called after every optimiser step."""
+        ...
+
     def parameters(self) -> "Iterator[nn.Parameter]":
         """Its weights, trained with the towers'."""
+        ...
+
+
+@runtime_checkable
+class GroundingObjective(Protocol):
+    """An objective that compares words with regions, so that it can say where."""
+
+    def similarity_maps(self, images: ImageFeatures, texts: TextFeatures) -> "Tensor":
+        """How well each region of an image fits its text, cosines in -1..1, (B, H, W)."""
+        ...
+
+    def attention_maps(self, images: ImageFeatures, texts: TextFeatures) -> "Tensor":
+        """Where each word of a text looks in its own image, (B, W, H, W), each map summing to 1.
+
+        Maps of words beyond a text's last mean nothing.
+        """
         ...
 
 
@@ -140,3 +192,7 @@ def objective_config(settings: Any) -> ObjectiveConfig:
         ValueError: If the kind is unknown or two packages claim it; names what is registered.
     """
     return registered_config("objectives", settings, ObjectiveConfig)
+
+
+def _widened(values: "Tensor") -> "Tensor":
+    return values.float() if values.itemsize < 4 else values

@@ -86,6 +86,11 @@ class WordTokenizer:
         """True if the word is one token, so that training text held it."""
         return word.lower() in self._ids
 
+    def starts(self) -> NDArray[np.bool_]:
+        """True at every id that begins a word; False at padding and within spelt words, (V,)."""
+        marks = (PADDING, _CONTINUATION)
+        return np.array([not token.startswith(marks) for token in self.vocabulary])
+
     def to_json(self) -> str:
         """The vocabulary, to be stored in the checkpoint."""
         return json.dumps({"kind": "words", "vocabulary": self.vocabulary}, ensure_ascii=False)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from models.vlp.configs import ImageTowerConfig, TextTowerConfig
 from models.vlp.narrow_resnet import NarrowResNet
 from models.vlp.objectives import ImageFeatures, TextFeatures
-from models.vlp.tokenizer import PADDING_ID
+from models.vlp.tokenizer import PADDING_ID, WordTokenizer
+from models.vlp.words import number_words
 
 
 class TimmTower(nn.Module):
@@ -43,9 +44,12 @@ class OpenClipTower(nn.Module):
 class TextTower(nn.Module):
     """A pre-norm transformer over words; the pooled vector is the mean over real tokens."""
 
-    def __init__(self, config: TextTowerConfig, vocabulary_size: int) -> None:
+    starts_V: Tensor
+
+    def __init__(self, config: TextTowerConfig, tokenizer: WordTokenizer) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(vocabulary_size, config.width, padding_idx=PADDING_ID)
+        self.register_buffer("starts_V", torch.from_numpy(tokenizer.starts()), persistent=False)
+        self.tokens = nn.Embedding(len(tokenizer), config.width, padding_idx=PADDING_ID)
         self.positions = nn.Parameter(torch.zeros(config.max_tokens, config.width))
         nn.init.normal_(self.tokens.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.01)
@@ -63,13 +67,17 @@ class TextTower(nn.Module):
 
     def forward(self, token_ids_BL: Tensor) -> TextFeatures:
         """Features of padded token ids, (B, L) with L at most `max_tokens`."""
-        mask_BL = token_ids_BL != PADDING_ID
-        mask_BL[:, 0] = True  # a text without words still gives a vector
+        inside_BL = token_ids_BL != PADDING_ID
+        words_BL = number_words(self.starts_V[token_ids_BL], inside_BL)
+        mask_BL = words_BL >= 0  # a text without words still gives a vector
         embedded_BLC = self.tokens(token_ids_BL) + self.positions[: token_ids_BL.shape[1]]
         local_BLC = self.norm(self.layers(embedded_BLC, src_key_padding_mask=~mask_BL))
         real_BL1 = mask_BL.unsqueeze(-1).to(local_BLC.dtype)
+        even_BL1 = real_BL1 / real_BL1.sum(dim=1, keepdim=True)
         pooled_BC = (local_BLC * real_BL1).sum(dim=1) / real_BL1.sum(dim=1)
-        return TextFeatures(pooled_BC, local_BLC, token_ids_BL, mask_BL)
+        return TextFeatures(
+            pooled_BC, local_BLC, token_ids_BL, mask_BL, words_BL, even_BL1.squeeze(-1)
+        )
 
 
 def build_image_tower(config: ImageTowerConfig) -> nn.Module:
@@ -87,12 +95,16 @@ def build_image_tower(config: ImageTowerConfig) -> nn.Module:
 
 
 @torch.no_grad()
-def image_channels(tower: nn.Module, image_size_px: int) -> tuple[int, int]:
-    """Widths of a tower's pooled and local features, by showing it one blank image."""
+def image_channels(tower: nn.Module, image_size_px: int) -> tuple[int, int, int]:
+    """Widths of a tower's pooled and local features, and regions of its map.
+
+    Found by showing it one blank image.
+    """
     was_training = tower.training
     seen: ImageFeatures = tower.eval()(torch.zeros(1, 1, image_size_px, image_size_px))
     tower.train(was_training)
-    return seen.pooled_BC.shape[1], seen.local_BCHW.shape[1]
+    num_regions = seen.local_BCHW.shape[2] * seen.local_BCHW.shape[3]
+    return seen.pooled_BC.shape[1], seen.local_BCHW.shape[1], num_regions
 
 
 def _timm_trunk(name: str, config: ImageTowerConfig) -> Any:

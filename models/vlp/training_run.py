@@ -114,6 +114,7 @@ class TrainingRun:
         torch.autograd.backward(loss.total)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
         self.optimiser.step()
+        self.model.objective.constrain()
         seconds = time.perf_counter() - began
         terms = {name: term.item() for name, term in loss.terms.items()}
         return StepLog(self.step, self.num_steps, value, rate, seconds, terms)

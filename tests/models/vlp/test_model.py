@@ -4,6 +4,7 @@ import torch
 
 from models.vlp.configs import PretrainingConfig
 from models.vlp.model import VisionLanguageModel
+from models.vlp.objectives import objective_config
 from models.vlp.tokenizer import WordTokenizer
 
 
@@ -66,3 +67,43 @@ def test_loss_in_bfloat16_is_near_that_in_float32(model: VisionLanguageModel) ->
 def test_knows_only_texts_whose_every_word_was_in_training(model: VisionLanguageModel) -> None:
     assert model.knows("No large effusion.")
     assert not model.knows("no pneumothorax")
+
+
+def grounding_model(config: PretrainingConfig, kind: str) -> VisionLanguageModel:
+    torch.manual_seed(0)
+    objective = objective_config({"kind": kind, "embedding_size": 16})
+    tokenizer = WordTokenizer.train(["no effusion large heart"], 10, 1)
+    return VisionLanguageModel(config.model_copy(update={"objective": objective}), tokenizer)
+
+
+@pytest.mark.parametrize("kind", ["gloria", "mgca"])
+def test_similarity_map_is_of_the_towers_regions_and_the_texts_words(
+    kind: str, tiny_config: PretrainingConfig
+) -> None:
+    model = grounding_model(tiny_config, kind)
+    image = pictures(1)[0]
+    heart, effusion = (model.similarity_map(image, text) for text in ("heart", "effusion"))
+    assert heart.shape == (2, 2)  # narrow-resnet: 32 px / 16
+    assert heart.dtype == np.float32
+    assert np.abs(heart).max() <= 1 + 1e-6
+    assert not np.allclose(heart, effusion)
+    both = model.similarity_map(image, "heart heart")
+    assert both.shape == heart.shape
+    assert model.training
+
+
+def test_similarity_map_follows_the_image(tiny_config: PretrainingConfig) -> None:
+    """What lies at the top of the image moves the map's top row most."""
+    model = grounding_model(tiny_config, "gloria")
+    black, lit = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
+    lit[:6, 4:28] = 255
+    change = np.abs(model.similarity_map(lit, "heart") - model.similarity_map(black, "heart"))
+    assert change[0].min() > change[1].max()
+
+
+@pytest.mark.parametrize("kind", ["convirt", "clip"])
+def test_similarity_map_of_a_model_without_regions_says_what_to_do(
+    kind: str, tiny_config: PretrainingConfig
+) -> None:
+    with pytest.raises(ValueError, match=rf"\(gloria, mgca\), got {kind}; pre-train"):
+        grounding_model(tiny_config, kind).similarity_map(pictures(1)[0], "heart")

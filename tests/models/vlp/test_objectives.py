@@ -42,7 +42,9 @@ def test_objective_of_another_package_is_found_and_kept_whole(
 
 
 def test_objective_unknown_kind_names_the_known() -> None:
-    with pytest.raises(ValueError, match=r"kind must be one of convirt; got 'simclr'"):
+    with pytest.raises(
+        ValueError, match=r"kind must be one of clip, convirt, gloria, mgca; got 'simclr'"
+    ):
         objective_config({"kind": "simclr"})
 
 

@@ -2,21 +2,29 @@ import pytest
 import torch
 
 from models.vlp.configs import ImageTowerConfig, TextTowerConfig
+from models.vlp.tokenizer import WordTokenizer
 from models.vlp.towers import TextTower, build_image_tower, image_channels
 
 
+def tokenizer() -> WordTokenizer:
+    """Ids: 0 padding, 1 unknown, 2 to 4 letters, 5 to 7 letters within a word, 8 and 9 words."""
+    return WordTokenizer.train(["ab bc"], 10, 1)
+
+
 @pytest.mark.parametrize(
-    ("name", "pooled", "local"),
+    ("name", "pooled", "local", "regions"),
     [
-        ("narrow-resnet", 128, 64),
-        ("timm/resnet10t", 512, 512),
-        ("timm/vit_tiny_patch16_224", 192, 192),
-        ("open_clip/RN50", 1024, 2048),
+        ("narrow-resnet", 128, 64, 16),
+        ("timm/resnet10t", 512, 512, 4),
+        ("timm/vit_tiny_patch16_224", 192, 192, 16),
+        ("open_clip/RN50", 1024, 2048, 4),
     ],
 )
-def test_image_tower_gives_a_vector_and_a_map(name: str, pooled: int, local: int) -> None:
+def test_image_tower_gives_a_vector_and_a_map(
+    name: str, pooled: int, local: int, regions: int
+) -> None:
     tower = build_image_tower(ImageTowerConfig(name=name, image_size_px=64, width=8))
-    assert image_channels(tower, 64) == (pooled, local)
+    assert image_channels(tower, 64) == (pooled, local, regions)
     with torch.no_grad():
         seen = tower.eval()(torch.zeros(2, 1, 64, 64))
     assert seen.pooled_BC.shape == (2, pooled)
@@ -40,7 +48,7 @@ def test_image_channels_leaves_the_tower_as_it_was() -> None:
 
 def test_text_tower_padding_does_not_change_the_vector() -> None:
     torch.manual_seed(0)
-    tower = TextTower(TextTowerConfig(width=16, num_layers=2, num_heads=2), 20).eval()
+    tower = TextTower(TextTowerConfig(width=16, num_layers=2, num_heads=2), tokenizer()).eval()
     short = tower(torch.tensor([[3, 4, 5]])).pooled_BC
     padded = tower(torch.tensor([[3, 4, 5, 0, 0], [3, 4, 5, 6, 7]])).pooled_BC
     torch.testing.assert_close(short[0], padded[0])
@@ -49,11 +57,20 @@ def test_text_tower_padding_does_not_change_the_vector() -> None:
 
 def test_text_tower_word_order_matters() -> None:
     torch.manual_seed(0)
-    tower = TextTower(TextTowerConfig(width=16, num_layers=1, num_heads=2), 20).eval()
+    tower = TextTower(TextTowerConfig(width=16, num_layers=1, num_heads=2), tokenizer()).eval()
     pooled = tower(torch.tensor([[3, 4], [4, 3]])).pooled_BC
     assert not torch.allclose(pooled[0], pooled[1])
 
 
 def test_text_tower_text_without_words_is_finite() -> None:
-    tower = TextTower(TextTowerConfig(width=16, num_layers=1, num_heads=2), 20).eval()
+    tower = TextTower(TextTowerConfig(width=16, num_layers=1, num_heads=2), tokenizer()).eval()
     assert torch.isfinite(tower(torch.zeros(2, 3, dtype=torch.long)).pooled_BC).all()
+
+
+def test_text_tower_numbers_words_and_weighs_real_tokens_alike() -> None:
+    tower = TextTower(TextTowerConfig(width=16, num_layers=1, num_heads=2), tokenizer()).eval()
+    read = tower(torch.tensor([[8, 2, 6, 9], [9, 0, 0, 0], [0, 0, 0, 0]]))
+    assert read.words_BL.tolist() == [[0, 1, 1, 2], [0, -1, -1, -1], [0, -1, -1, -1]]
+    assert read.mask_BL.tolist() == (read.words_BL >= 0).tolist()
+    torch.testing.assert_close(read.attention_BL[:2, 0], torch.tensor([0.25, 1.0]))
+    assert (read.attention_BL[1:, 1:] == 0).all()

@@ -20,6 +20,7 @@ from models.vlp.checkpoint import (
 )
 from models.vlp.configs import PretrainingConfig
 from models.vlp.data import PairSource
+from models.vlp.objectives import objective_config
 from models.vlp.trainer import pretrain
 from models.vlp.training_log import StepLog, read_log
 from storage.errors import DamagedObject, FactoryError, PlanMismatch
@@ -201,3 +202,21 @@ def test_pretrain_learns_what_the_sentences_say(
         images = [draw_shapes(present, random, 40) for present in [[shape], []] * 20]
         margin = model.encode_images(images) @ (stated - denied)
         assert margin[::2].mean() > margin[1::2].mean(), shape
+
+
+@pytest.mark.parametrize("kind", ["clip", "gloria", "mgca"])
+def test_pretrain_with_each_objective_learns_and_resumes_to_the_same_curve(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path, kind: str
+) -> None:
+    objective = objective_config({"kind": kind, "embedding_size": 16})
+    config = with_training(tiny_config, steps=40, texts_per_image=1, checkpoint_every_steps=15)
+    config = config.model_copy(update={"objective": objective})
+    pretrain(config, pairs, tmp_path / "whole", PROVENANCE)
+    with pytest.raises(Killed):
+        pretrain(config, pairs, tmp_path / "cut", PROVENANCE, killed_at(22))
+    resumed = pretrain(config, pairs, tmp_path / "cut", PROVENANCE)
+    curve = losses(tmp_path / "whole")
+    assert resumed.resumed_at == 15
+    assert losses(tmp_path / "cut") == pytest.approx(curve, abs=1e-6)
+    assert sum(curve[-8:]) < 0.95 * sum(curve[:8])
+    assert load_model(resumed.model_path).config.objective == objective
