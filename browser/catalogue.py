@@ -1,0 +1,245 @@
+"""What lies under the root: datasets with their counts, releases and what changed, corpora."""
+
+from dataclasses import dataclass
+
+from browser.facets import FINDING
+from browser.filters import Filters
+from browser.library import Library
+from storage.corpora import corpus_info, entity_table_key, open_table, read_corpus
+from storage.errors import FactoryError, ObjectMissing
+from storage.layout import DatasetLayout, Table
+from storage.objects import ObjectStore
+from storage.plan_lock import read_plan
+from storage.records import Stage
+from storage.releases import open_release
+
+_CORPUS, _ENTITIES = ".lance", ".entities.lance"
+_STAGES_OF_UNITS = (Stage.WRITE, Stage.PAINT, Stage.JUDGE)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A dataset as its newest release has it.
+
+    Attributes:
+        release: Number of the newest; null while it is being made.
+        accepted: Pairs; null without a release, like all that follows.
+        missing: Pairs that lack to the target; of the target "all", candidates neither kept nor
+            refused.
+        acceptance: Accepted of all that were accepted or refused, 0 to 1; null without either.
+        num_bytes: Of its tables, every release included.
+        restricted: Derived from credentialed data.
+        shown: False where its content is not sent beyond this machine.
+        settled_units: By stage, of a dataset that is being made.
+    """
+
+    name: str
+    description: str
+    release: int | None
+    created_at: str
+    accepted: int | None
+    rejected: int | None
+    missing: int | None
+    acceptance: float | None
+    num_bytes: int | None
+    complete: bool
+    restricted: bool
+    shown: bool
+    settled_units: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSummary:
+    """A release, and how many rows each table gained since the one before."""
+
+    number: int
+    created_at: str
+    accepted: int
+    target: int | None
+    complete: bool
+    restricted: bool
+    rows: dict[str, int]
+    versions: dict[str, int]
+    gained: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A count in two releases."""
+
+    name: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseComparison:
+    """What changed from one release to another: rows of tables, and pairs that state a finding."""
+
+    before: int
+    after: int
+    tables: list[Change]
+    findings: list[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSummary:
+    """A corpus of real data, without a word of it.
+
+    Attributes:
+        holds: "reports", "images" or both.
+        num_entities: Distinct entities of its reports; null where none were tagged.
+        problem: Why it cannot be read; empty where it can.
+    """
+
+    name: str
+    collection: str
+    licence: str
+    restricted: bool
+    num_rows: int
+    num_skipped: int
+    num_entities: int | None
+    holds: str
+    version: int
+    problem: str
+
+
+def list_datasets(library: Library) -> list[DatasetSummary]:
+    """Every dataset under the root, by name."""
+    return [dataset_summary(library, name) for name in library.dataset_names()]
+
+
+def dataset_summary(library: Library, name: str) -> DatasetSummary:
+    """A dataset as its newest release has it, or how far it has come without one."""
+    store, layout = library.store, DatasetLayout(name)
+    description = _description(store, layout)
+    try:
+        release = open_release(store, layout)
+    except ObjectMissing:
+        return _being_made(store, layout, description)
+    rows = library.num_rows(release)
+    accepted, rejected = rows[Table.PAIRS], rows[Table.REJECTS]
+    decided = accepted + rejected
+    wanted = rows[Table.SAMPLES] - rejected if release.target is None else release.target
+    return DatasetSummary(
+        name=name,
+        description=description,
+        release=release.number,
+        created_at=release.created_at,
+        accepted=accepted,
+        rejected=rejected,
+        missing=max(0, wanted - accepted),
+        acceptance=accepted / decided if decided else None,
+        num_bytes=library.num_bytes(release),
+        complete=release.complete,
+        restricted=release.restricted,
+        shown=library.settings.may_show(name, restricted=release.restricted),
+        settled_units={},
+    )
+
+
+def list_releases(library: Library, name: str) -> list[ReleaseSummary]:
+    """The releases of a dataset that may be shown, newest first."""
+    releases = [library.release(name, number) for number in library.numbers(name)]
+    summaries: list[ReleaseSummary] = []
+    before: dict[str, int] = {}
+    for release in releases:
+        rows = library.num_rows(release)
+        summaries.append(
+            ReleaseSummary(
+                number=release.number,
+                created_at=release.created_at,
+                accepted=release.num_accepted,
+                target=release.target,
+                complete=release.complete,
+                restricted=release.restricted,
+                rows=rows,
+                versions=dict(release.versions),
+                gained={table: num - before.get(table, 0) for table, num in rows.items()},
+            )
+        )
+        before = rows
+    return summaries[::-1]
+
+
+def compare_releases(library: Library, name: str, before: int, after: int) -> ReleaseComparison:
+    """What changed between two releases of a dataset."""
+    rows = [library.num_rows(library.release(name, number)) for number in (before, after)]
+    findings = [_findings(library, name, number) for number in (before, after)]
+    return ReleaseComparison(before, after, _changes(*rows), _changes(*findings))
+
+
+def list_corpora(library: Library) -> list[CorpusSummary]:
+    """Every corpus under the root, by name."""
+    keys = [key for key in library.store.folders("corpora") if key.endswith(_CORPUS)]
+    names = [key.removesuffix(_CORPUS) for key in keys if not key.endswith(_ENTITIES)]
+    return [_corpus(library.store, name) for name in names]
+
+
+def _corpus(store: ObjectStore, name: str) -> CorpusSummary:
+    try:
+        corpus, info = read_corpus(store, name), corpus_info(store, name)
+    except (FactoryError, ValueError) as error:
+        return CorpusSummary(name, "", "", False, 0, 0, None, "", 0, str(error))
+    assert info is not None, name
+    entities = open_table(store, entity_table_key(name))
+    has = {"reports": corpus.has_reports(), "images": corpus.has_images}
+    return CorpusSummary(
+        name=name,
+        collection=info.collection,
+        licence=info.licence,
+        restricted=info.restricted,
+        num_rows=corpus.num_rows,
+        num_skipped=info.report.num_skipped,
+        num_entities=None if entities is None else int(entities.count_rows()),
+        holds=" and ".join(what for what, there in has.items() if there),
+        version=corpus.version,
+        problem="",
+    )
+
+
+def _being_made(store: ObjectStore, layout: DatasetLayout, description: str) -> DatasetSummary:
+    """By listing the ledger alone."""
+    settled = {
+        str(stage): sum(
+            1 for info in store.list(layout.ledger_folder(stage)) if _is_record(info.key)
+        )
+        for stage in _STAGES_OF_UNITS
+    }
+    return DatasetSummary(
+        name=layout.name,
+        description=description,
+        release=None,
+        created_at="",
+        accepted=None,
+        rejected=None,
+        missing=None,
+        acceptance=None,
+        num_bytes=None,
+        complete=False,
+        restricted=False,
+        shown=True,
+        settled_units={stage: num for stage, num in settled.items() if num},
+    )
+
+
+def _is_record(key: str) -> bool:
+    return key.endswith(".json")
+
+
+def _description(store: ObjectStore, layout: DatasetLayout) -> str:
+    try:
+        plan = read_plan(store, layout).get("plan", {})
+    except ObjectMissing:
+        return ""
+    return str(plan.get("description") or "")
+
+
+def _findings(library: Library, name: str, number: int) -> dict[str, int]:
+    index = library.open(name, number, Table.PAIRS).index
+    return {one.value: one.num_rows for one in index.counts(Filters(), None)[FINDING]}
+
+
+def _changes(before: dict[str, int], after: dict[str, int]) -> list[Change]:
+    names = sorted(before.keys() | after.keys())
+    return [Change(name, before.get(name, 0), after.get(name, 0)) for name in names]

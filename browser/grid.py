@@ -1,0 +1,163 @@
+"""One page of a table: cards of samples, counts of facets, bounds of scores."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from browser.facets import IN_ORDER, WITH_ONE_VALUE, Facet, facets_of
+from browser.filters import Filters
+from browser.library import OpenTable
+from browser.problems import not_found
+from browser.table_index import Count
+from storage.layout import Table
+from storage.tables import lance_errors
+
+PAGE_SIZE = 48
+_CARD_COLUMNS = ("sample_id", "index", "impression", "thumbnail")
+_LINE_CHARS = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a grid shows of one sample.
+
+    Attributes:
+        line: The impression's first line; empty where there is no report.
+        thumbnail: JPEG, base64; empty where there is no image.
+        reason: Why it was refused; empty for a pair.
+    """
+
+    sample_id: str
+    index: int
+    line: str
+    thumbnail: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCounts:
+    """A facet with its values, most frequent first, ages and tries in order."""
+
+    name: str
+    title: str
+    counts: list[Count]
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is something to choose or to learn: not where all rows are the same."""
+        several = len(self.counts) > 1 or any(one.chosen for one in self.counts)
+        return several or (bool(self.counts) and self.name in WITH_ONE_VALUE)
+
+    def shown(self, most: int) -> list[Count]:
+        """The first values, and what is chosen beyond them."""
+        return [one for at, one in enumerate(self.counts) if at < most or one.chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """A gate score with its bounds, and what is asked for of it."""
+
+    measure: str
+    least: float
+    greatest: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """Some cards, in order.
+
+    Attributes:
+        after: Sample index to go on from; null at the end.
+    """
+
+    cards: list[Card]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a choice leaves of a table.
+
+    Attributes:
+        num_rows: Of the table.
+        num_found: Rows that pass the filters.
+        text_indexed: Whether words are looked up in an index; else reports are read one by one.
+    """
+
+    num_rows: int
+    num_found: int
+    text_indexed: bool
+    facets: list[FacetCounts]
+    sliders: list[Slider]
+
+
+def card_page(opened: OpenTable, filters: Filters, after: int | None, size: int) -> CardPage:
+    """The cards that follow a sample, or the first ones.
+
+    Raises:
+        Problem: If the sample to follow is none of this table.
+    """
+    index = opened.index
+    rows = index.rows_where(filters, opened.search.rows_with(filters.text))
+    try:
+        shown = index.page(rows, filters.sort, after, size)
+    except LookupError as error:
+        raise not_found(
+            f"No sample of this table has the index {after}.", "Begin at the first page."
+        ) from error
+    return CardPage(cards(opened, shown.rows), shown.after)
+
+
+def counted(opened: OpenTable, filters: Filters) -> Counted:
+    """Counts of every facet, and the bounds of every score."""
+    index, search = opened.index, opened.search
+    found = search.rows_with(filters.text)
+    counts = index.counts(filters, found)
+    asked = {one.measure: one for one in filters.ranges}
+    return Counted(
+        num_rows=index.num_rows,
+        num_found=int(index.rows_where(filters, found).sum()),
+        text_indexed=search.is_indexed,
+        facets=[_facet_counts(facet, counts[facet.name]) for facet in facets_of(opened.table)],
+        sliders=[
+            Slider(
+                measure=name,
+                least=least,
+                greatest=greatest,
+                low=asked[name].low if name in asked else None,
+                high=asked[name].high if name in asked else None,
+            )
+            for name, (least, greatest) in index.bounds.items()
+        ],
+    )
+
+
+def cards(opened: OpenTable, rows: Sequence[int]) -> list[Card]:
+    """The cards of some rows, in this order; reads no full image."""
+    reason = ["reason"] if opened.table is Table.REJECTS else []
+    with lance_errors(opened.dataset.uri):
+        taken = opened.dataset.take(list(rows), columns=[*_CARD_COLUMNS, *reason])
+    return [
+        Card(
+            sample_id=row["sample_id"],
+            index=row["index"],
+            line=first_line(row["impression"] or ""),
+            thumbnail=base64.b64encode(row["thumbnail"] or b"").decode(),
+            reason=row.get("reason", ""),
+        )
+        for row in taken.to_pylist()
+    ]
+
+
+def first_line(text: str) -> str:
+    """The first line of a text, cut where a card has no more room."""
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= _LINE_CHARS else f"{line[: _LINE_CHARS - 1].rstrip()}…"
+
+
+def _facet_counts(facet: Facet, counts: list[Count]) -> FacetCounts:
+    if facet.name in IN_ORDER:
+        counts = sorted(counts, key=lambda one: one.value)
+    return FacetCounts(facet.name, facet.title, counts)

@@ -1,0 +1,203 @@
+"""Reads the columns of a released table that pages count and filter by, once, in batches."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from browser.columns import (
+    Column,
+    ListColumn,
+    NumberColumn,
+    SingleColumn,
+    list_column,
+    number_column,
+)
+from browser.facets import (
+    ENTITY,
+    ENTITY_SEPARATOR,
+    FINDING,
+    GATE,
+    NOT_STATED,
+    age_band,
+    tries_band,
+)
+from browser.table_index import TableIndex
+from models.vocabulary.concepts import load_vocabulary
+from storage.layout import Table
+from storage.records import EntityKind
+from storage.tables import lance_errors
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_BATCH_ROWS = 1 << 14
+_TWIN = re.compile(r" from sample \d+$")  # a near-duplicate's measure names its twin
+_SINGLE: dict[str, tuple[str, Callable[..., str]]] = {  # facet -> Lance column, its words
+    "view": ("view", str),
+    "sex": ("sex", str),
+    "age": ("age_years", age_band),
+    "split": ("split", str),
+    "corpus": ("source_corpus", str),
+    "tries": ("tries", tries_band),
+    "unit": ("unit", str),
+}
+_ENGINES = {"writer": "written.engine", "painter": "painted.engine"}
+_OF_REJECTS = {name: (name, str) for name in ("reason", "stage", "outcome")}
+_PLAIN = ("sample_id", "index", "entities_found", "scores")
+
+
+def read_index(dataset: lance.LanceDataset, table: Table) -> TableIndex:
+    """The index of one version of a table; reads neither images nor texts."""
+    singles = _SINGLE | (_OF_REJECTS if table is Table.REJECTS else {})
+    plain = [*_PLAIN, *(column for column, _ in singles.values())]
+    columns = {name: f"`{name}`" for name in plain} | _ENGINES
+    reading = _Reading(singles)
+    with lance_errors(dataset.uri):
+        scanner = dataset.scanner(columns=columns, with_row_id=True, batch_size=_BATCH_ROWS)
+        for batch in scanner.to_batches():
+            reading.add(batch)
+    return reading.finish()
+
+
+class _Reading:
+    """The parts of the columns read so far."""
+
+    def __init__(self, singles: dict[str, tuple[str, Callable[..., str]]]) -> None:
+        self._singles = {facet: _Single(words) for facet, (_, words) in singles.items()}
+        self._columns = {facet: column for facet, (column, _) in singles.items()}
+        for facet in _ENGINES:
+            self._singles[facet], self._columns[facet] = _Single(str), facet
+        self._entities, self._gates = _Pairs(), _Pairs()
+        self._measures: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float32]]]]
+        self._measures = defaultdict(list)
+        self._plain: dict[str, list[NDArray[Any]]] = defaultdict(list)
+        self._num_rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        for facet, column in self._columns.items():
+            self._singles[facet].add(batch[column])
+        self._add_entities(batch["entities_found"])
+        self._add_scores(batch["scores"])
+        self._plain["index"].append(batch["index"].to_numpy())
+        self._plain["row_id"].append(batch["_rowid"].to_numpy())
+        self._plain["sample_id"].append(_id_words(batch["sample_id"]))
+        self._num_rows += batch.num_rows
+
+    def finish(self) -> TableIndex:
+        entities = self._entities.column(self._num_rows)
+        lists = {
+            ENTITY: entities,
+            FINDING: _findings(entities),
+            GATE: self._gates.column(self._num_rows),
+        }
+        facets: dict[str, Column] = {name: one.column() for name, one in self._singles.items()}
+        return TableIndex(
+            index_N=_joined(self._plain["index"], np.int64),
+            sample_NW=_joined(self._plain["sample_id"], np.uint64).reshape(-1, 2),
+            row_id_N=_joined(self._plain["row_id"], np.int64),
+            facets=facets | lists,
+            measures={name: self._measure(name) for name in sorted(self._measures)},
+        )
+
+    def _add_entities(self, lists: pa.ListArray) -> None:
+        entities = pc.list_flatten(lists)
+        values = pc.binary_join_element_wise(
+            pc.struct_field(entities, "kind"), pc.struct_field(entities, "text"), ENTITY_SEPARATOR
+        )
+        self._entities.add(values, pc.list_parent_indices(lists), self._num_rows)
+
+    def _add_scores(self, lists: pa.ListArray) -> None:
+        scores, parents = pc.list_flatten(lists), pc.list_parent_indices(lists)
+        gates = pc.struct_field(scores, "gate")
+        refused = pc.invert(pc.struct_field(scores, "passed"))
+        self._gates.add(gates.filter(refused), parents.filter(refused), self._num_rows)
+        measures = pc.struct_field(scores, "measure")
+        names = pc.binary_join_element_wise(gates, measures, "/").dictionary_encode()
+        codes, rows = names.indices.to_numpy(), parents.to_numpy() + self._num_rows
+        found = pc.struct_field(scores, "value").to_numpy(zero_copy_only=False)
+        for code, name in enumerate(names.dictionary.to_pylist()):
+            of_this = codes == code
+            part = rows[of_this], found[of_this].astype(np.float32)
+            self._measures[_TWIN.sub(" from its twin", name)].append(part)
+
+    def _measure(self, name: str) -> NumberColumn:
+        value_N = np.full(self._num_rows, np.nan, np.float32)
+        for rows, values in self._measures[name]:
+            value_N[rows] = values
+        return number_column(value_N)
+
+
+class _Single:
+    """A column of one value a row, as codes of the values met so far."""
+
+    def __init__(self, words: Callable[..., str]) -> None:
+        self._words = words
+        self._code_of: dict[str, int] = {}
+        self._codes: list[NDArray[np.int32]] = []
+
+    def add(self, column: pa.Array) -> None:
+        encoded = column.dictionary_encode(null_encoding="encode")
+        codes = [self._code(value) for value in encoded.dictionary.to_pylist()]
+        self._codes.append(np.array(codes, np.int32)[encoded.indices.to_numpy()])
+
+    def column(self) -> SingleColumn:
+        return SingleColumn(tuple(self._code_of), _joined(self._codes, np.int32))
+
+    def _code(self, value: object) -> int:
+        words = NOT_STATED if value is None else self._words(value)
+        return self._code_of.setdefault(words, len(self._code_of))
+
+
+class _Pairs:
+    """A column of many values a row, as pairs of a row and a code of the values met so far."""
+
+    def __init__(self) -> None:
+        self._code_of: dict[str, int] = {}
+        self._codes: list[NDArray[np.int64]] = []
+        self._rows: list[NDArray[np.int64]] = []
+
+    def add(self, values: pa.Array, parents: pa.Array, first_row: int) -> None:
+        encoded = values.dictionary_encode()
+        known = self._code_of
+        codes = [known.setdefault(one, len(known)) for one in encoded.dictionary.to_pylist()]
+        self._codes.append(np.array(codes, np.int64)[encoded.indices.to_numpy()])
+        self._rows.append(parents.to_numpy().astype(np.int64) + first_row)
+
+    def column(self, num_rows: int) -> ListColumn:
+        rows, codes = _joined(self._rows, np.int64), _joined(self._codes, np.int64)
+        return list_column(tuple(self._code_of), rows, codes, num_rows)
+
+
+def _findings(entities: ListColumn) -> ListColumn:
+    """The ChestX-ray14 findings that reports state, as present or as possible."""
+    vocabulary = load_vocabulary()
+    names: list[str] = []
+    rows: list[NDArray[np.int64]] = []
+    codes: list[NDArray[np.int64]] = []
+    for code, value in enumerate(entities.values):
+        kind, _, text = value.partition(ENTITY_SEPARATOR)
+        concept = vocabulary.lookup(text)
+        if concept is None or concept.finding is None or EntityKind(kind).is_negated:
+            continue
+        if str(concept.finding) not in names:
+            names.append(str(concept.finding))
+        rows.append(entities.rows_of(code).astype(np.int64))
+        codes.append(np.full(len(rows[-1]), names.index(str(concept.finding)), np.int64))
+    return list_column(names, _joined(rows, np.int64), _joined(codes, np.int64), entities.num_rows)
+
+
+def _id_words(sample_ids: pa.Array) -> NDArray[np.uint64]:
+    """Sample ids, 32 hex digits each, as words (N, 2)."""
+    data = bytes.fromhex("".join(sample_ids.to_pylist()))
+    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _joined(parts: Iterable[NDArray[Any]], dtype: type[Scalar]) -> NDArray[Scalar]:
+    listed = list(parts)
+    return np.concatenate(listed).astype(dtype, copy=False) if listed else np.zeros(0, dtype)

@@ -1,0 +1,137 @@
+"""The pages that people see. What they show comes from the modules that `/api` stands on too."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from browser.asking import After, Name, Number, SampleId, TableName, ask, library_of, open_asked
+from browser.catalogue import (
+    compare_releases,
+    dataset_summary,
+    list_corpora,
+    list_datasets,
+    list_releases,
+)
+from browser.facets import facets_of
+from browser.grid import PAGE_SIZE, card_page, counted
+from browser.images import image_png, mask_png
+from browser.library import SHOWN
+from browser.problems import not_found
+from browser.rendering import render
+from browser.sample_page import sample_detail
+
+router = APIRouter(include_in_schema=False)
+_PICTURE = {"Cache-Control": "private, max-age=86400, immutable"}  # a release never changes
+_TOP_VALUES = 10
+_FRAGMENT = "X-Fragment"  # the script asks for cards alone
+
+
+@router.get("/")
+def datasets(request: Request) -> Response:
+    """Every dataset under the root."""
+    library = library_of(request)
+    return render(
+        request, "datasets.html", datasets=list_datasets(library), root=library.store.root
+    )
+
+
+@router.get("/corpora")
+def corpora(request: Request) -> Response:
+    """Every corpus under the root."""
+    return render(request, "corpora.html", corpora=list_corpora(library_of(request)))
+
+
+@router.get("/datasets/{name}")
+def dataset(request: Request, name: Name) -> Response:
+    """A dataset: its releases, or how far it has come."""
+    library = library_of(request)
+    library.layout(name)
+    releases = list_releases(library, name)
+    summary = dataset_summary(library, name)
+    return render(request, "dataset.html", dataset=summary, releases=releases)
+
+
+@router.get("/datasets/{name}/changes")
+def changes(request: Request, name: Name, before: int, after: int) -> Response:
+    """What changed between two releases."""
+    library = library_of(request)
+    comparison = compare_releases(library, name, before, after)
+    numbers = library.numbers(name)
+    return render(request, "changes.html", name=name, changes=comparison, numbers=numbers)
+
+
+@router.get("/datasets/{name}/{number}")
+def release(name: Name, number: Number) -> Response:
+    """A release begins with its pairs."""
+    return RedirectResponse(f"/datasets/{name}/{number}/pairs", 307)
+
+
+@router.get("/datasets/{name}/{number}/{table}")
+def grid(
+    request: Request, name: Name, number: Number, table: TableName, after: After = None
+) -> Response:
+    """Cards of a table with facets, scores and search; only the next cards where a script asks."""
+    asked = ask(request, name, number, table)
+    page = card_page(asked.opened, asked.filters, after, PAGE_SIZE)
+    if request.headers.get(_FRAGMENT):
+        return render(request, "cards.html", asked=asked, page=page)
+    return render(
+        request,
+        "grid.html",
+        asked=asked,
+        page=page,
+        counted=counted(asked.opened, asked.filters),
+        numbers=library_of(request).numbers(name),
+        tables=[str(one) for one in SHOWN],
+        top=_TOP_VALUES,
+        first=after is None,
+    )
+
+
+@router.get("/datasets/{name}/{number}/{table}/values/{facet}")
+def values(request: Request, name: Name, number: Number, table: TableName, facet: str) -> Response:
+    """Every value of one facet, to choose from."""
+    asked = ask(request, name, number, table)
+    if facet not in [one.name for one in facets_of(asked.opened.table)]:
+        raise not_found(f"There is no facet {facet[:40]!r}.", "See those beside the samples.")
+    found = next(one for one in counted(asked.opened, asked.filters).facets if one.name == facet)
+    return render(request, "values.html", asked=asked, facet=found)
+
+
+@router.get("/datasets/{name}/{number}/{table}/{sample_id}")
+def sample(
+    request: Request, name: Name, number: Number, table: TableName, sample_id: SampleId
+) -> Response:
+    """All of one sample."""
+    library = library_of(request)
+    opened = open_asked(request, name, number, table)
+    detail = sample_detail(opened, sample_id, library.store.root)
+    return render(
+        request,
+        "sample.html",
+        opened=opened,
+        sample=detail,
+        prefect_url=library.settings.prefect_url,
+    )
+
+
+@router.get("/datasets/{name}/{number}/{table}/{sample_id}/image.png")
+def image(
+    request: Request, name: Name, number: Number, table: TableName, sample_id: SampleId
+) -> Response:
+    """The full image."""
+    data = image_png(open_asked(request, name, number, table), sample_id)
+    return Response(data, media_type="image/png", headers=_PICTURE)
+
+
+@router.get("/datasets/{name}/{number}/{table}/{sample_id}/mask-{mask}.png")
+def mask(
+    request: Request,
+    name: Name,
+    number: Number,
+    table: TableName,
+    sample_id: SampleId,
+    mask: int,
+) -> Response:
+    """One mask as a veil to lay over the image."""
+    data = mask_png(open_asked(request, name, number, table), sample_id, mask)
+    return Response(data, media_type="image/png", headers=_PICTURE)

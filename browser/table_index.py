@@ -1,0 +1,209 @@
+"""One version of a table in memory: which rows a choice leaves, how many of what, in what order.
+
+Legend: N rows; a *row* is a position in the table's version, as Lance's `take` counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from browser.columns import Column, ListColumn, NumberColumn, Rows
+from browser.facets import ENTITY
+from browser.filters import BY_INDEX, Filters
+
+_MAX_ORDERS = 4  # remembered; 4 MB each a million rows
+_ID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows have a value, and whether the page asks for it."""
+
+    value: str
+    num_rows: int
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows of an order.
+
+    Attributes:
+        rows: Positions in the table.
+        after: The sample index to go on from; None at the end.
+    """
+
+    rows: tuple[int, ...]
+    after: int | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TableIndex:
+    """The columns that pages count and filter by.
+
+    Attributes:
+        index_N: Sample index of each row.
+        sample_NW: Sample id of each row as two words.
+        row_id_N: Lance's stable id of each row.
+        facets: By name.
+        measures: Gate scores, by "gate/measure".
+    """
+
+    index_N: NDArray[np.int64]
+    sample_NW: NDArray[np.uint64]
+    row_id_N: NDArray[np.int64]
+    facets: Mapping[str, Column]
+    measures: Mapping[str, NumberColumn]
+    _orders: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return len(self.index_N)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory it takes, about."""
+        plain = self.index_N.nbytes + self.sample_NW.nbytes + self.row_id_N.nbytes
+        facets = sum(column.num_bytes for column in self.facets.values())
+        measures = sum(column.value_N.nbytes for column in self.measures.values())
+        return plain + facets + measures + _MAX_ORDERS * self.index_N.nbytes
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Least and greatest value of each measure that has different ones."""
+        return {
+            name: (column.low, column.high)
+            for name, column in self.measures.items()
+            if column.low < column.high
+        }
+
+    def rows_where(self, filters: Filters, found: Rows | None) -> Rows:
+        """Rows that pass all filters.
+
+        Args:
+            filters: What the page asks for.
+            found: Rows whose reports have the words asked for; None when none are asked for.
+        """
+        return self._rows_but(filters, found, None)
+
+    def counts(self, filters: Filters, found: Rows | None) -> dict[str, list[Count]]:
+        """Values of every facet with their rows, most frequent first; without those of no row.
+
+        A facet of one value a row is counted as if nothing were chosen of it, so that a second
+        value can be added; one of many values among the rows that are left.
+        """
+        rows = self.rows_where(filters, found)
+        chosen = filters.by_facet
+        counted = {}
+        for name, column in self.facets.items():
+            widened = name in chosen and not isinstance(column, ListColumn)
+            among = self._rows_but(filters, found, name) if widened else rows
+            counted[name] = _counts(column, among, chosen.get(name, ()))
+        return counted
+
+    def page(self, rows: Rows, sort: str, after: int | None, size: int) -> Slice:
+        """The next rows of an order.
+
+        Args:
+            rows: Those to show.
+            sort: As `Filters` has it.
+            after: Index of the last sample seen; None for the beginning.
+            size: At most so many.
+
+        Raises:
+            LookupError: If no row has the index.
+        """
+        order = self._order(sort)
+        start = 0 if after is None else 1 + int(np.flatnonzero(order == self._row(after))[0])
+        shown: list[int] = []
+        step = max(4 * size, 1024)  # grows, since few of the rows may be meant
+        while start < len(order) and len(shown) <= size:
+            some = order[start : start + step]
+            shown += some[rows[some]][: size + 1].tolist()
+            start, step = start + step, 4 * step
+        last = int(self.index_N[shown[size - 1]]) if len(shown) > size else None
+        return Slice(tuple(shown[:size]), last)
+
+    def row_of_sample(self, sample_id: str) -> int | None:
+        """The row of a sample id; None when the table has none, or when it can be no id."""
+        if len(sample_id) != _ID_DIGITS or set(sample_id) - set("0123456789abcdef"):
+            return None
+        words = [np.uint64(int(half, 16)) for half in (sample_id[:16], sample_id[16:])]
+        found = np.flatnonzero((self.sample_NW == words).all(axis=1))
+        return int(found[0]) if len(found) else None
+
+    def sample_id(self, row: int) -> str:
+        """The sample id of a row."""
+        first, second = self.sample_NW[row].tolist()
+        return f"{first:016x}{second:016x}"
+
+    def rows_of_row_ids(self, row_ids: NDArray[np.int64]) -> Rows:
+        """Which rows have one of Lance's stable ids."""
+        has = np.zeros(1 + int(self.row_id_N.max(initial=-1)), bool)
+        has[row_ids] = True
+        found: Rows = has[self.row_id_N]
+        return found
+
+    def alike(self, row: int, size: int) -> list[int]:
+        """Other rows whose reports share most entities with this one's, best first.
+
+        Measured by what is shared of all that either has; a row that shares nothing is not alike.
+        """
+        entities = self.facets[ENTITY]
+        assert isinstance(entities, ListColumn)
+        codes = entities.codes_of(row)
+        if not len(codes):
+            return []
+        shared = np.zeros(self.num_rows, np.int32)
+        for code in codes.tolist():
+            shared[entities.rows_of(code)] += 1
+        shared[row] = 0
+        has = np.bincount(entities.row_E, minlength=self.num_rows)
+        share = shared / np.maximum(has + len(codes) - shared, 1)
+        best = np.argsort(-share, kind="stable")[:size]
+        return [one for one in best.tolist() if shared[one]]
+
+    def _rows_but(self, filters: Filters, found: Rows | None, without: str | None) -> Rows:
+        rows = np.ones(self.num_rows, bool) if found is None else found.copy()
+        for name, values in filters.by_facet.items():
+            if name != without:
+                rows &= self.facets[name].rows_with(values)
+        for bounds in filters.ranges:
+            rows &= self.measures[bounds.measure].rows_within(bounds.low, bounds.high)
+        return rows
+
+    def _row(self, index: int) -> int:
+        found = np.flatnonzero(self.index_N == index)
+        if not len(found):
+            raise LookupError(f"no sample of index {index}")
+        return int(found[0])
+
+    def _order(self, sort: str) -> NDArray[np.int32]:
+        with self._lock:
+            if sort not in self._orders:
+                while len(self._orders) >= _MAX_ORDERS:
+                    self._orders.pop(next(iter(self._orders)))
+                self._orders[sort] = self._sorted(sort)
+            return self._orders[sort]
+
+    def _sorted(self, sort: str) -> NDArray[np.int32]:
+        """Rows by value, those of one value by index; those without a value come last."""
+        name = sort.removeprefix("-")
+        values = self.index_N if name == BY_INDEX else self.measures[name].value_N
+        order = np.lexsort((self.index_N, -values if sort.startswith("-") else values))
+        return order.astype(np.int32)
+
+
+def _counts(column: Column, rows: Rows, chosen: tuple[str, ...]) -> list[Count]:
+    num_V = column.counts(rows)
+    order = np.argsort(-num_V, kind="stable").tolist()
+    counted = [
+        Count(column.values[at], int(num_V[at]), column.values[at] in chosen) for at in order
+    ]
+    unknown = [Count(value, 0, True) for value in chosen if value not in column.values]
+    return [one for one in counted if one.num_rows or one.chosen] + unknown

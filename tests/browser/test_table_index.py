@@ -1,0 +1,174 @@
+"""Facets, ranges, words, orders and pages against a plain reference."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from browser.filters import Filters, parse_filters
+from browser.library import Library, OpenTable
+from browser.settings import Settings
+from storage.layout import Table
+from tests.browser.released import NAME, NUM_PAIRS, Made, reference
+
+MADE = [reference(index) for index in range(NUM_PAIRS)]
+ENTITIES = sorted({entity for one in MADE for entity in one.entities})
+_SINGLE = {"view": ["PA", "AP"], "sex": ["F", "M", "not stated"], "age": ["30-39", "not stated"]}
+_TERMS = ["", "nodule", "Nodules", '"no pleural effusion"', "no nodule", "nowhere", "script"]
+
+
+@pytest.fixture(scope="module")
+def pairs(settings: Settings) -> OpenTable:
+    return Library(settings).open(NAME, 1, Table.PAIRS)
+
+
+def _passes(one: Made, pairs: Sequence[tuple[str, str]]) -> bool:
+    chosen: dict[str, list[str]] = {}
+    for name, value in pairs:
+        chosen.setdefault(name, []).append(value)
+    singles = {"view": one.view, "sex": one.sex, "age": one.age}
+    low, high = chosen.get("min:technical/contrast"), chosen.get("max:technical/contrast")
+    return (
+        all(singles[name] in chosen[name] for name in singles if name in chosen)
+        and all(entity in one.entities for entity in chosen.get("entity", ()))
+        and (low is None or one.contrast >= float(low[0]))
+        and (high is None or one.contrast <= float(high[0]))
+        and _says(one, chosen.get("q", [""])[0])
+    )
+
+
+def _says(one: Made, text: str) -> bool:
+    phrase = text.strip('"')
+    if phrase != text:
+        return phrase in one.findings.lower()
+    words = one.findings.lower().replace("<", " ").replace(">", " ").replace(".", " ").split()
+    return all(word.lower().removesuffix("s") in words for word in text.split())
+
+
+_pairs = st.builds(
+    lambda singles, entities, low, high, text: [
+        *singles,
+        *(("entity", one) for one in entities),
+        *([("min:technical/contrast", str(low))] if low is not None else []),
+        *([("max:technical/contrast", str(high))] if high is not None else []),
+        *([("q", text)] if text else []),
+    ],
+    st.lists(
+        st.sampled_from([(name, value) for name, values in _SINGLE.items() for value in values]),
+        max_size=3,
+        unique=True,
+    ),
+    st.lists(st.sampled_from([*ENTITIES, "disease:unheard of"]), max_size=2, unique=True),
+    st.none() | st.integers(1, 15),
+    st.none() | st.integers(1, 15),
+    st.sampled_from(_TERMS),
+)
+
+
+def _parse(opened: OpenTable, pairs: Sequence[tuple[str, str]]) -> Filters:
+    return parse_filters(pairs, opened.index.facets, opened.index.bounds)
+
+
+@given(asked=_pairs)
+def test_filters_leave_the_rows_and_counts_of_a_plain_reference(
+    pairs: OpenTable, asked: list[tuple[str, str]]
+) -> None:
+    filters = _parse(pairs, asked)
+    found = pairs.search.rows_with(filters.text)
+    rows = pairs.index.rows_where(filters, found)
+    left = [one for one in MADE if _passes(one, asked)]
+    assert pairs.index.index_N[rows].tolist() == [one.index for one in left]
+    counts = pairs.index.counts(filters, found)
+    entities = Counter(entity for one in left for entity in one.entities)
+    assert {one.value: one.num_rows for one in counts["entity"] if one.num_rows} == entities
+    without_view = [one for one in MADE if _passes(one, [ask for ask in asked if ask[0] != "view"])]
+    views = Counter(one.view for one in without_view)
+    assert {one.value: one.num_rows for one in counts["view"] if one.num_rows} == views
+
+
+@given(asked=_pairs, size=st.integers(1, 60), descending=st.booleans(), by_score=st.booleans())
+def test_pages_give_every_row_once_in_order(
+    pairs: OpenTable, asked: list[tuple[str, str]], size: int, descending: bool, by_score: bool
+) -> None:
+    sort = ("-" if descending else "") + ("technical/contrast" if by_score else "index")
+    filters = _parse(pairs, [*asked, ("sort", sort)])
+    rows = pairs.index.rows_where(filters, pairs.search.rows_with(filters.text))
+    seen: list[int] = []
+    after: int | None = None
+    while True:
+        page = pairs.index.page(rows, filters.sort, after, size)
+        seen += [int(pairs.index.index_N[row]) for row in page.rows]
+        after = page.after
+        if after is None:
+            break
+        assert len(page.rows) == size
+    sign = -1 if descending else 1
+    left = [one for one in MADE if _passes(one, asked)]
+    expected = sorted(left, key=lambda one: _key(one, sign, by_score))
+    assert seen == [one.index for one in expected]
+
+
+def _key(one: Made, sign: int, by_score: bool) -> tuple[bool, float, int]:
+    if not by_score:
+        return False, 0.0, sign * one.index
+    return bool(np.isnan(one.contrast)), sign * float(np.nan_to_num(one.contrast)), one.index
+
+
+@given(asked=_pairs)
+def test_filters_survive_their_own_address(pairs: OpenTable, asked: list[tuple[str, str]]) -> None:
+    from urllib.parse import parse_qsl
+
+    filters = _parse(pairs, asked)
+    assert _parse(pairs, parse_qsl(filters.query())) == filters
+
+
+def test_bounds_of_the_measure_itself_are_no_filter(pairs: OpenTable) -> None:
+    low, high = pairs.index.bounds["technical/contrast"]
+    ends = [("min:technical/contrast", str(low)), ("max:technical/contrast", str(high))]
+    assert not _parse(pairs, ends).any_set
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("colour", "red", "expected a facet .* got 'colour'"),
+        ("min:technical/contrast", "high", "expected a number"),
+        ("min:technical/contrast", "nan", "expected a number"),
+        ("max:none/such", "1", "expected a measure"),
+        ("sort", "colour", "expected a measure"),
+        ("q", "x" * 300, "at most 200 characters"),
+    ],
+)
+def test_filters_that_can_be_none_are_refused(
+    pairs: OpenTable, name: str, value: str, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        _parse(pairs, [(name, value)])
+
+
+def test_findings_count_what_reports_state_as_present_or_possible(pairs: OpenTable) -> None:
+    counts = {one.value: one.num_rows for one in pairs.index.counts(Filters(), None)["finding"]}
+    stated = Counter(
+        {"pleural effusion": "Effusion", "lung nodule": "Nodule"}[entity.partition(":")[2]]
+        for one in MADE
+        for entity in one.entities
+        if entity.startswith("abnormality")
+    )
+    assert counts == stated
+
+
+def test_alike_are_other_samples_with_most_entities_shared(pairs: OpenTable) -> None:
+    row = 3  # effusion and nodule
+    alike = pairs.index.alike(row, 5)
+    assert row not in alike
+    assert all(set(MADE[one].entities) == set(MADE[row].entities) for one in alike)
+
+
+def test_row_of_sample_is_found_by_a_whole_id_alone(pairs: OpenTable) -> None:
+    assert pairs.index.row_of_sample(MADE[5].sample_id) == 5
+    assert pairs.index.sample_id(5) == MADE[5].sample_id
+    for wrong in ("", "5", "../" + MADE[5].sample_id, MADE[5].sample_id.upper(), "0" * 32):
+        assert pairs.index.row_of_sample(wrong) is None
