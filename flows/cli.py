@@ -205,6 +205,50 @@ def release(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) ->
     _show(asdict(released), f"{released.release_id}: {released.num_accepted} pairs", as_json)
 
 
+@app.command()
+def export(
+    dataset: str,
+    target: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    root: Root = DEFAULT_ROOT,
+    export_format: Annotated[
+        Literal["parquet", "webdataset", "folder"], typer.Option("--format", help="What it holds.")
+    ] = "parquet",
+    release: Annotated[int | None, typer.Option(help="By default the newest.")] = None,
+    slice_name: Annotated[str | None, typer.Option("--slice", help="A saved slice.")] = None,
+    reviews: Annotated[
+        str,
+        typer.Option(
+            help="What people's decisions leave: all, not-rejected, kept, or a rule as a plan has "
+            "it: '{take: kept, min_reviewers: 2}'."
+        ),
+    ] = "all",
+    as_json: AsJson = False,
+) -> None:
+    """Write a release's pairs into a new folder, for other software."""
+    from flows.export import ExportPlan, export_dataset, export_text, parse_reviews
+    from flows.plan_files import parse_plan
+    from flows.progress import spinner
+    from storage.choice import release_of
+    from storage.exports import require_new
+    from storage.layout import DatasetLayout
+    from storage.objects import open_store
+
+    settings = {
+        "dataset": dataset,
+        "target": str(target.resolve()),
+        "format": export_format,
+        "release": release,
+        "slice": slice_name,
+        "reviews": parse_reviews(reviews),
+    }
+    plan = parse_plan(settings, ExportPlan, source="export")
+    require_new(target)  # this and a missing release end here, before a server is started
+    release_of(open_store(root), DatasetLayout(dataset), plan.release, plan.slice)
+    with spinner(f"export {dataset}"):
+        exported = export_dataset(plan, root)
+    _show(asdict(exported), export_text(exported, plan.target), as_json)
+
+
 @app.command("make-again")
 def make_again_command(
     dataset: str, sample_id: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False

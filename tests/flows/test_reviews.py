@@ -1,16 +1,21 @@
 """What people decided changes what is trained on, once a release names it."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import models.vlp.trainer
+from flows.export import ExportPlan, parse_reviews
 from flows.generate import generate_dataset
+from flows.plan_files import parse_plan
 from flows.pretrain import pretrain
+from flows.release import release_dataset
 from flows.training_plans import PretrainPlan
 from models.vlp.data import PairTexts, read_texts
 from storage.errors import PlanMismatch
@@ -19,7 +24,7 @@ from storage.objects import open_store
 from storage.records import NOT_FOR_CLINICAL_USE, EntityStatus, Split
 from storage.releases import Release, open_release, open_table
 from storage.review_records import ReviewDecision
-from storage.reviews import append_reviews, review_table
+from storage.reviews import append_reviews, latest_reviews, review_table
 from storage.slices import EntityFilter, Slice, SliceFilter, save_slice
 from storage.table_schemas import Lineage
 from tests.flows.conftest import tiny_plan
@@ -86,7 +91,7 @@ def test_pretrain_takes_exactly_what_reviewers_and_slice_leave(
     assert ran.returncode == 0, ran.stderr
     released = json.loads(ran.stdout)
     assert (released["number"], released["notice"]) == (2, NOT_FOR_CLINICAL_USE)
-    assert json.loads(_release(root, "tiny").stdout) == released
+    assert asdict(release_dataset("tiny", root)) == released
 
     run = pretrain(_plan("after", **not_rejected), root)
     assert trained_on == [sample for sample in train if sample not in rejected]
@@ -97,9 +102,6 @@ def test_pretrain_takes_exactly_what_reviewers_and_slice_leave(
 
     pretrain(_plan("kept", reviews={"take": "kept"}), root)
     assert trained_on == kept
-    pretrain(_plan("all"), root)
-    assert trained_on == train
-
     entity = next(
         found["text"]
         for row in rows
@@ -131,6 +133,48 @@ def test_pretrain_takes_exactly_what_reviewers_and_slice_leave(
 def test_pretrain_of_kept_pairs_where_nobody_kept_any_says_what_to_run(root: str) -> None:
     with pytest.raises(ValueError, match=r"got none; .* run cxr-factory release tiny"):
         pretrain(_plan("none", release=1, reviews={"take": "kept"}), root)
+
+
+def test_export_command_takes_what_slice_and_reviews_leave(root: str, tmp_path: Path) -> None:
+    store = open_store(root)
+    rows = _pairs(root, open_release(store, LAYOUT))
+    said = {rows[0]["sample_id"]: _REJECT, rows[1]["sample_id"]: _KEEP}
+    _decide(root, open_release(store, LAYOUT), said)
+    release = release_dataset("tiny", root)
+    name = f"first-{release.number}"
+    save_slice(store, LAYOUT, name, Slice(release=release.number, filter=SliceFilter(max_unit=1)))
+    last = {review.sample_id: review.decision for review in latest_reviews(store, LAYOUT)}
+    in_slice = [row["sample_id"] for row in rows if row["index"] < 8]  # two units of four
+    expected = {sample for sample in in_slice if last.get(sample) is not _REJECT}
+    assert 0 < len(expected) < len(in_slice), "or this test says nothing"
+
+    target = tmp_path / "out"
+    command = [CLI, "export", "tiny", target, "--root", root, "--slice", name, "--json"]
+    command += ["--format", "folder", "--reviews", "{take: not-rejected, min_reviewers: 1}"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    exported = json.loads(ran.stdout)
+    assert exported == json.loads((target / "export.json").read_text())
+    assert {path.stem for path in target.rglob("*.png")} == expected
+    assert sum(exported["num_pairs"].values()) == len(expected)
+    assert json.loads(exported["choice"])["slice"]["name"] == name
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert f"target must be a new folder, {str(target)!r} exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("nice", "reviews.take: Input should be 'all', 'not-rejected' or 'kept', got 'nice'"),
+        ("{keep: 1}", "reviews.keep: no such field"),
+        ("{", "--reviews: not YAML"),
+    ],
+)
+def test_export_rule_that_is_none_is_one_line(typed: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings = {"dataset": "tiny", "target": "/t", "reviews": parse_reviews(typed)}
+        parse_plan(settings, ExportPlan, source="export")
 
 
 def test_release_of_a_dataset_without_one_is_one_line(root: str) -> None:

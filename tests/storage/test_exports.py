@@ -1,0 +1,125 @@
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import storage.export_formats
+from storage.choice import Choice
+from storage.errors import DamagedObject
+from storage.export_formats import ExportFormat
+from storage.exports import export_pairs
+from storage.layout import Table
+from storage.objects import LocalStore
+from storage.publisher import publish
+from storage.records import NOT_FOR_CLINICAL_USE
+from storage.releases import Release, create_release
+from storage.rows import pair_row, to_table
+from storage.table_schemas import table_schema
+from storage.tables import PublishedTable
+from tests.storage.made import LAYOUT, LINEAGE, UNIT_SIZE, image_row, png
+
+NUM_PAIRS = 3 * UNIT_SIZE
+
+
+def _released(store: LocalStore, **changes: Any) -> Release:
+    """Units landed in another order than their index; `changes` are put in place in every row."""
+    for table in (Table.SAMPLES, Table.REPORTS, Table.REJECTS, Table.PAIRS):
+        schema = table_schema(table, LINEAGE)
+        published = PublishedTable(store, LAYOUT.table(table), schema)
+        published.create_if_absent()
+        if table is Table.PAIRS:
+            for unit in (2, 0, 1):
+                indices = range(unit * UNIT_SIZE, (unit + 1) * UNIT_SIZE)
+                rows = to_table([pair_row(image_row(index)) | changes for index in indices], schema)
+                publish(published, [unit], {unit: rows}.__getitem__)
+    return create_release(store, LAYOUT, LINEAGE, target=None, complete=True)
+
+
+@pytest.fixture
+def release(store: LocalStore) -> Release:
+    return _released(store)
+
+
+def _some(release: Release) -> Choice:
+    return Choice(release, frozenset(f"{index:032x}" for index in range(0, NUM_PAIRS, 2)), "{}")
+
+
+def test_export_parquet_has_pairs_in_order_with_images_and_origin(
+    store: LocalStore, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.exports.BATCH_ROWS", 2)
+    monkeypatch.setattr(storage.export_formats, "BATCH_ROWS", 2)
+    monkeypatch.setattr(storage.export_formats, "BATCHES_PER_FILE", 3)
+    exported = export_pairs(
+        store, Choice(release, None, ""), ExportFormat.PARQUET, tmp_path / "out"
+    )
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == [
+        "export.json",
+        "train-00000-of-00002.parquet",
+        "train-00001-of-00002.parquet",
+    ]
+    table = pq.read_table([tmp_path / "out" / name for name in files[1:]])
+    assert table["index"].to_pylist() == list(range(NUM_PAIRS))
+    for row in table.to_pylist():
+        assert row["image"] == {"bytes": png(row["index"]), "path": f"{row['sample_id']}.png"}
+        assert row["findings"] == f"Findings {row['index']}."
+        assert row["painted"]["engine"] == "grammar"
+        assert (row["notice"], row["restricted"]) == (NOT_FOR_CLINICAL_USE, True)
+    assert table.schema.metadata[b"restricted"] == b"true"
+    said = json.loads((tmp_path / "out/export.json").read_text())
+    assert said["release"] == exported.release == "test-set@1"
+    assert (said["restricted"], said["num_pairs"]) == (True, {"train": NUM_PAIRS})
+
+
+def test_export_webdataset_has_png_report_and_json_of_what_was_chosen(
+    store: LocalStore, release: Release, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        export_pairs(store, _some(release), ExportFormat.WEBDATASET, tmp_path / name)
+    one, two = (tmp_path / name / "train-000000.tar" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    with tarfile.open(one) as tar:
+        names = tar.getnames()
+        held = {name: (tar.extractfile(name) or io.BytesIO()).read() for name in names}
+    ids = [f"{index:032x}" for index in range(0, NUM_PAIRS, 2)]
+    assert names == [f"{one}.{kind}" for one in ids for kind in ("json", "png", "txt")]
+    first = json.loads(held[f"{ids[1]}.json"])
+    assert (first["index"], first["restricted"]) == (2, True)
+    assert held[f"{ids[1]}.png"] == png(2)
+    assert held[f"{ids[1]}.txt"].decode() == "FINDINGS: Findings 2.\nIMPRESSION: Impression 2.\n"
+
+
+def test_export_folder_has_an_image_and_a_line_for_each(
+    store: LocalStore, release: Release, tmp_path: Path
+) -> None:
+    export_pairs(store, _some(release), ExportFormat.FOLDER, tmp_path / "out")
+    lines = (tmp_path / "out/train/metadata.jsonl").read_text().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(0, NUM_PAIRS, 2))
+    for line in map(json.loads, lines):
+        with Image.open(tmp_path / "out/train" / line["file_name"]) as image:
+            assert image.size == (line["width_px"], line["height_px"])
+
+
+def test_export_over_what_exists_or_nowhere_is_refused(
+    store: LocalStore, release: Release, tmp_path: Path
+) -> None:
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "precious").write_text("x")
+    for where, message in ((target, "exists; name another"), (tmp_path / "a/b", "is none")):
+        with pytest.raises(ValueError, match=message):
+            export_pairs(store, _some(release), ExportFormat.PARQUET, where)
+    assert [path.name for path in target.iterdir()] == ["precious"]
+
+
+def test_export_of_a_damaged_image_leaves_nothing(store: LocalStore, tmp_path: Path) -> None:
+    release = _released(store, sha256="0" * 64)
+    with pytest.raises(DamagedObject, match=r"image of sample 0+: expected sha256"):
+        export_pairs(store, _some(release), ExportFormat.PARQUET, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
