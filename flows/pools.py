@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.context import FlowRunContext
@@ -22,16 +23,28 @@ JUDGE_FLOW = "judge-image-shard"
 
 
 def require_server(execution: ExecutionPlan) -> None:
-    """Refuse work pools where no Prefect server is named: a command's own server has none.
+    """Refuse work pools without a Prefect server that lets us in: a command's own has no workers.
 
     Raises:
-        ValueError: Says how to name one.
+        ValueError: If none is named; says how to name one.
+        DispatchFailed: If the one that is named does not answer, or refuses us.
     """
-    if execution.dispatch == "work-pool" and not PREFECT_API_URL.value():
+    if execution.dispatch == "inline":
+        return
+    address = PREFECT_API_URL.value()
+    if not address:
         raise ValueError(
             "dispatch work-pool needs a Prefect server with workers, PREFECT_API_URL names none; "
             "set it to the server's address (http://HOST:4200/api), or use --dispatch inline"
         )
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+    except httpx.HTTPError as error:
+        raise DispatchFailed(
+            f"expected a Prefect server at {address}, got: {str(error).splitlines()[0]}; start it, "
+            "or correct PREFECT_API_URL and PREFECT_API_AUTH_STRING"
+        ) from error
 
 
 def require_dispatch(plan: DatasetPlan, root: str) -> None:

@@ -247,6 +247,7 @@ def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> W
 
     Raises:
         ValueError: If there is no such dataset under the root.
+        PlanMismatch: If this installation does not know all that the plan says.
     """
     dataset = open_dataset(root, name)
     try:
@@ -257,7 +258,13 @@ def open_work(root: str, name: str, execution: ExecutionPlan | None = None) -> W
             "run cxr-factory generate, or name another root"
         ) from error
     settings = content["plan"] | {"name": name, "execution": execution or ExecutionPlan()}
-    plan = parse_plan(settings, DatasetPlan, source=f"plan.lock.json of {name}")
+    try:
+        plan = parse_plan(settings, DatasetPlan, source=f"plan.lock.json of {name}")
+    except ValueError as error:
+        raise PlanMismatch(
+            f"{error}; another version of the factory, or one with other engines installed, made "
+            "the dataset; install the same here"
+        ) from error
     return _work(root, plan, fingerprint(content), dataset, content)
 
 
