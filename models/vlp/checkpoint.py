@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.vlp.configs import PretrainingConfig
 from models.vlp.model import VisionLanguageModel
-from models.vlp.tokenizer import WordTokenizer
+from models.vlp.text_tokenizers import TextTokenizer, tokenizer_from_json
 from storage.errors import DamagedObject
 
 FORMAT = "cxr-factory vision-language model 1"
@@ -55,19 +55,21 @@ class Checkpoint:
         step: Optimiser steps done.
         num_steps: Steps planned.
         config: Of model and training; its `training.seed` is the seed.
-        tokenizer: Learnt from the training text.
+        tokenizer: Of the text tower.
         provenance: Plan and release.
         model: Weights and buffers by name.
         optimiser: AdamW's tensors by "<parameter>/<name>"; empty in a finished model.
+        text_architecture: Of a Hugging Face text tower, as JSON; empty for another.
     """
 
     step: int
     num_steps: int
     config: PretrainingConfig
-    tokenizer: WordTokenizer
+    tokenizer: TextTokenizer
     provenance: TrainingProvenance
     model: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor] = field(default_factory=dict)
+    text_architecture: str = ""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -82,6 +84,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "config": checkpoint.config.model_dump_json(),
         "tokenizer": checkpoint.tokenizer.to_json(),
         "provenance": json.dumps(asdict(checkpoint.provenance)),
+        "text_architecture": checkpoint.text_architecture,
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -110,10 +113,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             step=int(header["step"]),
             num_steps=int(header["num_steps"]),
             config=PretrainingConfig.model_validate_json(header["config"]),
-            tokenizer=WordTokenizer.from_json(header["tokenizer"]),
+            tokenizer=tokenizer_from_json(header["tokenizer"]),
             provenance=TrainingProvenance(**json.loads(header["provenance"])),
             model=_under(_MODEL, tensors),
             optimiser=_under(_OPTIMISER, tensors),
+            text_architecture=header.get("text_architecture", ""),  # none before there was a choice
         )
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
@@ -137,7 +141,7 @@ def restore_model(checkpoint: Checkpoint, path: Path) -> VisionLanguageModel:
     """Build the model that a checkpoint describes; `path` is named in errors."""
     config = _without_downloads(checkpoint.config)
     with torch.random.fork_rng(devices=[]):
-        model = VisionLanguageModel(config, checkpoint.tokenizer)
+        model = VisionLanguageModel(config, checkpoint.tokenizer, checkpoint.text_architecture)
     try:
         model.load_state_dict(dict(checkpoint.model))
     except RuntimeError as error:

@@ -18,6 +18,7 @@ from models.vlp.objectives import ConvirtConfig, ObjectiveConfig, objective_conf
 _FORM = ConfigDict(extra="forbid", frozen=True)
 
 LIBRARIES = ("timm", "open_clip")
+_HUGGINGFACE = "hf/"
 
 
 class ImageTowerConfig(BaseModel):
@@ -46,21 +47,42 @@ class ImageTowerConfig(BaseModel):
 
 
 class TextTowerConfig(BaseModel):
-    """The small transformer that reads the text, and its tokenizer."""
+    """Which network reads the text, with its tokenizer."""
 
     model_config = _FORM
 
-    width: int = Field(64, ge=16, le=1024, multiple_of=8, description="Embedding width")
-    num_layers: int = Field(1, ge=1, le=24, description="Transformer layers")
-    num_heads: int = Field(2, ge=1, le=16, description="Attention heads; must divide the width")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout inside the transformer")
+    name: str = Field(
+        "small-transformer",
+        pattern=rf"^(small-transformer|{_HUGGINGFACE}.+)$",
+        description="small-transformer (for a laptop; learns its words from the reports), or "
+        "hf/<folder or cached hub id> of a Hugging Face text encoder with its tokenizer",
+    )
+    width: int = Field(
+        64, ge=16, le=1024, multiple_of=8, description="small-transformer: embedding width"
+    )
+    num_layers: int = Field(1, ge=1, le=24, description="small-transformer: layers")
+    num_heads: int = Field(
+        2, ge=1, le=16, description="small-transformer: attention heads; must divide the width"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="small-transformer: dropout inside it")
     max_tokens: int = Field(48, ge=4, le=512, description="Longer texts are cut here, tokens")
     vocabulary_size: int = Field(
-        8000, ge=100, le=200_000, description="Most frequent words kept; others are spelt out"
+        8000,
+        ge=100,
+        le=200_000,
+        description="small-transformer: most frequent words kept; others are spelt out",
     )
     min_count: int = Field(
-        2, ge=1, le=1000, description="Words rarer than this in the training text are spelt out"
+        2,
+        ge=1,
+        le=1000,
+        description="small-transformer: words rarer than this in the training text are spelt out",
     )
+
+    @property
+    def huggingface_model(self) -> str:
+        """Folder or hub id of the text model; empty for the small transformer."""
+        return self.name.removeprefix(_HUGGINGFACE) if self.name.startswith(_HUGGINGFACE) else ""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "TextTowerConfig":

@@ -21,8 +21,9 @@ from models.vlp.objectives import (
     TextFeatures,
     TowerWidths,
 )
-from models.vlp.tokenizer import WordTokenizer, words
-from models.vlp.towers import TextTower, build_image_tower, image_channels
+from models.vlp.text_tokenizers import TextTokenizer
+from models.vlp.tokenizer import words
+from models.vlp.towers import build_image_tower, build_text_tower, image_channels
 
 
 class VisionLanguageModel(nn.Module):
@@ -33,21 +34,31 @@ class VisionLanguageModel(nn.Module):
 
     objective: PretrainingObjective
 
-    def __init__(self, config: PretrainingConfig, tokenizer: WordTokenizer) -> None:
+    def __init__(
+        self, config: PretrainingConfig, tokenizer: TextTokenizer, text_architecture: str = ""
+    ) -> None:
+        """Build towers and heads.
+
+        Args:
+            config: What to build.
+            tokenizer: Of the text tower.
+            text_architecture: Of a Hugging Face text tower whose weights a checkpoint brings;
+                empty: they come from the folder that the config names.
+        """
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
         tower = build_image_tower(config.image_tower)
         self.image_tower = tower.to(memory_format=torch.channels_last)  # a third faster on CPUs
-        self.text_tower = TextTower(config.text_tower, tokenizer)
+        self.text_tower = build_text_tower(config.text_tower, tokenizer, text_architecture)
         pooled, local, regions = image_channels(self.image_tower, config.image_tower.image_size_px)
-        text = config.text_tower.width
+        text = self.text_tower.width
         self.objective = config.objective.build(TowerWidths(pooled, local, text, text, regions))
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.text_tower.positions.device
+        return self.text_tower.starts_V.device
 
     def loss(
         self,

@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.vlp.data import PairTexts
-from models.vlp.tokenizer import PADDING_ID, WordTokenizer, sentences
+from models.vlp.text_tokenizers import TextTokenizer
+from models.vlp.tokenizer import sentences
 
 
 class TextViews:
     """Token ids of every view of every report. Source of the draw: ConVIRT, section 3.3."""
 
     def __init__(
-        self, views: Sequence[Sequence[str]], tokenizer: WordTokenizer, max_tokens: int
+        self, views: Sequence[Sequence[str]], tokenizer: TextTokenizer, max_tokens: int
     ) -> None:
-        encoded = [tokenizer.encode(text)[:max_tokens] for report in views for text in report]
+        encoded = [tokenizer.encode(text, max_tokens) for report in views for text in report]
+        self._padding_id = tokenizer.padding_id
         self._first_view: NDArray[np.int64] = np.cumsum([0, *map(len, views)])
         self._first_token: NDArray[np.int64] = np.cumsum([0, *map(len, encoded)])
         self._tokens: NDArray[np.int32] = np.fromiter(chain.from_iterable(encoded), np.int32)
@@ -38,7 +40,7 @@ class TextViews:
         inside_BL = positions_BL < ends[:, None]
         last = len(self._tokens) - 1
         tokens_BL: NDArray[np.int64] = self._tokens[np.minimum(positions_BL, last)].astype(np.int64)
-        tokens_BL[~inside_BL] = PADDING_ID
+        tokens_BL[~inside_BL] = self._padding_id
         return tokens_BL
 
 

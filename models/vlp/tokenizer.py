@@ -32,8 +32,18 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if _MEANT.search(part)]
 
 
+def padded_rows(rows: Sequence[Sequence[int]], padding_id: int) -> NDArray[np.int64]:
+    """Rows of ids filled up to the longest, (N, L) with L >= 1."""
+    ids_NL = np.full((len(rows), max([1, *map(len, rows)])), padding_id, np.int64)
+    for row, ids in zip(ids_NL, rows, strict=True):
+        row[: len(ids)] = ids
+    return ids_NL
+
+
 class WordTokenizer:
     """Words to ids and back. Equal training text gives equal ids."""
+
+    padding_id = PADDING_ID
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         if list(vocabulary[:2]) != [PADDING, UNKNOWN] or len(set(vocabulary)) != len(vocabulary):
@@ -65,17 +75,14 @@ class WordTokenizer:
         kept = [word for word in by_frequency if counts[word] >= min_count and len(word) > 1]
         return cls([PADDING, UNKNOWN, *spelling, *kept[:size]])
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text, unpadded."""
-        return [token_id for word in words(text) for token_id in self._word_ids(word)]
+    def encode(self, text: str, max_tokens: int | None = None) -> list[int]:
+        """Token ids of a text, cut at `max_tokens`."""
+        ids = [token_id for word in words(text) for token_id in self._word_ids(word)]
+        return ids[:max_tokens]
 
     def encode_batch(self, texts: Sequence[str], max_tokens: int) -> NDArray[np.int64]:
         """Token ids padded to the longest text, cut at `max_tokens`, (N, L) with L >= 1."""
-        rows = [self.encode(text)[:max_tokens] for text in texts]
-        ids_NL = np.full((len(rows), max([1, *map(len, rows)])), PADDING_ID, np.int64)
-        for row, ids in zip(ids_NL, rows, strict=True):
-            row[: len(ids)] = ids
-        return ids_NL
+        return padded_rows([self.encode(text, max_tokens) for text in texts], PADDING_ID)
 
     def decode(self, token_ids: Iterable[int]) -> str:
         """The words of some ids, joined by blanks; padding left out."""
@@ -90,6 +97,10 @@ class WordTokenizer:
         """True at every id that begins a word; False at padding and within spelt words, (V,)."""
         marks = (PADDING, _CONTINUATION)
         return np.array([not token.startswith(marks) for token in self.vocabulary])
+
+    def outside(self) -> NDArray[np.bool_]:
+        """True at padding, (V,)."""
+        return np.array([token == PADDING for token in self.vocabulary])
 
     def to_json(self) -> str:
         """The vocabulary, to be stored in the checkpoint."""

@@ -3,14 +3,23 @@
 Shape suffixes: B batch, C channels, S image side, H and W feature-map sides, L tokens.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.vlp.configs import ImageTowerConfig, TextTowerConfig
+from models.vlp.huggingface_text import (
+    HuggingfaceTextTower,
+    find_text_model,
+    pretrained_tower,
+    restored_trunk,
+)
 from models.vlp.narrow_resnet import NarrowResNet
 from models.vlp.objectives import ImageFeatures, TextFeatures
+from models.vlp.piece_tokenizer import PieceTokenizer
+from models.vlp.text_tokenizers import TextTokenizer
 from models.vlp.tokenizer import PADDING_ID, WordTokenizer
 from models.vlp.words import number_words
 
@@ -45,9 +54,11 @@ class TextTower(nn.Module):
     """A pre-norm transformer over words; the pooled vector is the mean over real tokens."""
 
     starts_V: Tensor
+    architecture = ""  # the config says all
 
     def __init__(self, config: TextTowerConfig, tokenizer: WordTokenizer) -> None:
         super().__init__()
+        self.width = config.width
         self.register_buffer("starts_V", torch.from_numpy(tokenizer.starts()), persistent=False)
         self.tokens = nn.Embedding(len(tokenizer), config.width, padding_idx=PADDING_ID)
         self.positions = nn.Parameter(torch.zeros(config.max_tokens, config.width))
@@ -92,6 +103,41 @@ def build_image_tower(config: ImageTowerConfig) -> nn.Module:
     if library == "open_clip":
         return OpenClipTower(name, config)
     return NarrowResNet(config.width, config.blocks_per_stage)
+
+
+def build_text_tower(
+    config: TextTowerConfig, tokenizer: TextTokenizer, architecture: str
+) -> TextTower | HuggingfaceTextTower:
+    """The tower a config names, for the ids of its tokenizer.
+
+    Args:
+        config: Names the tower.
+        tokenizer: What `build_tokenizer` gave for the same config.
+        architecture: Of a Hugging Face tower whose weights a checkpoint brings; empty: the
+            folder that the config names gives architecture and weights.
+
+    Raises:
+        EngineUnavailable: If that folder is missing or no text model.
+        ValueError: If the text model has fewer positions than `max_tokens`.
+    """
+    if isinstance(tokenizer, WordTokenizer):
+        return TextTower(config, tokenizer)
+    assert isinstance(tokenizer, PieceTokenizer)
+    if architecture:
+        return HuggingfaceTextTower(restored_trunk(architecture), tokenizer)
+    return pretrained_tower(config.huggingface_model, tokenizer, config.max_tokens)
+
+
+def build_tokenizer(config: TextTowerConfig, texts: Iterable[str]) -> TextTokenizer:
+    """The tokenizer of a text tower: learnt from the training text, or a text model's own.
+
+    Raises:
+        EngineUnavailable: If the text model is missing or has none.
+        ValueError: If it must be learnt and the texts hold no word.
+    """
+    if config.huggingface_model:
+        return PieceTokenizer.from_folder(find_text_model(config.huggingface_model))
+    return WordTokenizer.train(texts, config.vocabulary_size, config.min_count)
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ Shape suffixes: B batch, S image side, V text draws, L tokens.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from models.vlp.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from models.vlp.configs import PretrainingConfig, TextTowerConfig, TrainingConfig
+from models.vlp.configs import PretrainingConfig, TrainingConfig
 from models.vlp.data import PairImages, PairTexts
 from models.vlp.images import as_input, random_views
 from models.vlp.model import VisionLanguageModel
@@ -35,8 +36,9 @@ from models.vlp.schedule import (
     torch_random,
     torch_seed,
 )
+from models.vlp.text_tokenizers import TextTokenizer
 from models.vlp.text_views import TextViews, views_of
-from models.vlp.tokenizer import WordTokenizer
+from models.vlp.towers import build_tokenizer
 from models.vlp.training_log import LOG_FILE, StepLog, TrainingLog
 from storage.errors import FactoryError
 
@@ -61,7 +63,8 @@ class TrainingRun:
         self.device = _device(config.training.device)
 
         views = views_of(texts, config.objective.text_view)
-        tokenizer = previous.tokenizer if previous else _tokenizer(config.text_tower, views)
+        said = chain.from_iterable(views)
+        tokenizer = previous.tokenizer if previous else build_tokenizer(config.text_tower, said)
         self.texts = TextViews(views, tokenizer, config.text_tower.max_tokens)
         self.model = _model(config, tokenizer, previous, folder).to(self.device).train()
         self.optimiser = build_optimiser(self.model, config.training)
@@ -141,6 +144,7 @@ class TrainingRun:
             self.provenance,
             self.model.state_dict(),
             optimiser_tensors(self.model, self.optimiser) if with_optimiser else {},
+            self.model.text_tower.architecture,
         )
         save_checkpoint(checkpoint, self.folder / name)
 
@@ -168,13 +172,8 @@ def _precision(settings: TrainingConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
 
 
-def _tokenizer(settings: TextTowerConfig, views: Sequence[Sequence[str]]) -> WordTokenizer:
-    texts = (text for report in views for text in report)
-    return WordTokenizer.train(texts, settings.vocabulary_size, settings.min_count)
-
-
 def _model(
-    config: PretrainingConfig, tokenizer: WordTokenizer, previous: Checkpoint | None, folder: Path
+    config: PretrainingConfig, tokenizer: TextTokenizer, previous: Checkpoint | None, folder: Path
 ) -> VisionLanguageModel:
     """The previous state's model, or a fresh one whose random weights follow from the seed."""
     if previous:

@@ -22,6 +22,8 @@ from models.vlp.configs import (
 from models.vlp.data import PairSource
 from models.vlp.objectives import ConvirtConfig
 
+from .tiny_bert import save_tiny_bert
+
 SHAPES = ("square", "bar", "ring")
 
 
@@ -93,6 +95,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> PairSource:
     rows = shape_rows(96)
     shuffled = [rows[k] for k in np.random.default_rng(3).permutation(len(rows))]
     return write_pairs(shuffled, tmp_path_factory.mktemp("release") / "pairs.lance")
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Hugging Face text model."""
+    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from models.vlp.checkpoint import (
     load_checkpoint,
     load_model,
 )
-from models.vlp.configs import PretrainingConfig
+from models.vlp.configs import PretrainingConfig, TextTowerConfig
 from models.vlp.data import PairSource
 from models.vlp.objectives import objective_config
 from models.vlp.trainer import pretrain
@@ -220,3 +221,25 @@ def test_pretrain_with_each_objective_learns_and_resumes_to_the_same_curve(
     assert losses(tmp_path / "cut") == pytest.approx(curve, abs=1e-6)
     assert sum(curve[-8:]) < 0.95 * sum(curve[:8])
     assert load_model(resumed.model_path).config.objective == objective
+
+
+def test_pretrain_on_a_huggingface_text_model_goes_on_after_its_folder_is_gone(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path, bert: Path
+) -> None:
+    folder = shutil.copytree(bert, tmp_path / "bert")
+    text = TextTowerConfig(name=f"hf/{folder}", max_tokens=20)
+    objective = objective_config({"kind": "mgca", "embedding_size": 16})
+    config = with_training(tiny_config, steps=20, texts_per_image=1, checkpoint_every_steps=6)
+    config = config.model_copy(update={"objective": objective, "text_tower": text})
+    pretrain(config, pairs, tmp_path / "whole", PROVENANCE)
+    with pytest.raises(Killed):
+        pretrain(config, pairs, tmp_path / "cut", PROVENANCE, killed_at(8))
+    shutil.rmtree(folder)
+    resumed = pretrain(config, pairs, tmp_path / "cut", PROVENANCE)
+    curve = losses(tmp_path / "whole")
+    assert losses(tmp_path / "cut") == pytest.approx(curve, abs=1e-6)
+    assert sum(curve[-5:]) < 0.95 * sum(curve[:5])
+    model = load_model(resumed.model_path)
+    assert model.knows("a square ring")
+    assert model.encode_texts(["a square", ""]).shape == (2, 16)
+    assert model.similarity_map(draw_shapes(["ring"], np.random.default_rng(0), 40), "ring").shape
