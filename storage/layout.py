@@ -116,6 +116,15 @@ class DatasetLayout:
         """A filter over a release, saved under a name."""
         return f"{self.slices_folder}{valid_name('slice name', name)}.json"
 
+    @property
+    def studies_folder(self) -> str:
+        """Prefix of the blind studies."""
+        return f"{self.folder}/studies/"
+
+    def study(self, name: str) -> str:
+        """What a blind study shows, and which of it is real."""
+        return f"{self.studies_folder}{valid_name('study name', name)}.json"
+
 
 def corpus_table(name: str) -> str:
     """The Lance table of a corpus."""

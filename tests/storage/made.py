@@ -4,14 +4,16 @@ import hashlib
 import io
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from storage.layout import DatasetLayout
+from storage.layout import DatasetLayout, Table
 from storage.ledger import Ledger, LedgerRecord, SampleOutcome
 from storage.objects import ObjectStore
+from storage.publisher import publish
 from storage.records import (
     Entity,
     EntityKind,
@@ -33,10 +35,13 @@ from storage.records import (
     Stage,
     View,
 )
+from storage.releases import Release, create_release
 from storage.review_records import Review, ReviewDecision, ReviewReason, Study
+from storage.rows import pair_row, to_table
 from storage.samples import samples_table
 from storage.staging import write_staged
-from storage.table_schemas import Lineage
+from storage.table_schemas import Lineage, table_schema
+from storage.tables import PublishedTable
 
 LAYOUT = DatasetLayout("test-set")
 LINEAGE = Lineage("test-set", "f" * 64, restricted=True)
@@ -211,3 +216,16 @@ def decided(
         release=1,
         study=Study.BLIND if answers else Study.REVIEW,
     )
+
+
+def released_pairs(store: ObjectStore, **changes: Any) -> Release:
+    """A release of three units, landed out of order; `changes` are put in place in every pair."""
+    for table in (Table.SAMPLES, Table.REPORTS, Table.REJECTS, Table.PAIRS):
+        schema = table_schema(table, LINEAGE)
+        PublishedTable(store, LAYOUT.table(table), schema).create_if_absent()
+    pairs = PublishedTable(store, LAYOUT.table(Table.PAIRS), schema)
+    for unit in (2, 0, 1):
+        indices = range(unit * UNIT_SIZE, (unit + 1) * UNIT_SIZE)
+        rows = to_table([pair_row(image_row(index)) | changes for index in indices], schema)
+        publish(pairs, [unit], {unit: rows}.__getitem__)
+    return create_release(store, LAYOUT, LINEAGE, target=None, complete=True)

@@ -2,7 +2,6 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,36 +12,18 @@ from storage.choice import Choice
 from storage.errors import DamagedObject
 from storage.export_formats import ExportFormat
 from storage.exports import export_pairs
-from storage.layout import Table
 from storage.objects import LocalStore
-from storage.publisher import publish
 from storage.records import NOT_FOR_CLINICAL_USE
-from storage.releases import Release, create_release
-from storage.rows import pair_row, to_table
-from storage.table_schemas import table_schema
-from storage.tables import PublishedTable
-from tests.storage.made import LAYOUT, LINEAGE, UNIT_SIZE, image_row, png
+from storage.releases import Release
+from tests.storage.made import UNIT_SIZE, png, released_pairs
 
 NUM_PAIRS = 3 * UNIT_SIZE
 
 
-def _released(store: LocalStore, **changes: Any) -> Release:
-    """Units landed in another order than their index; `changes` are put in place in every row."""
-    for table in (Table.SAMPLES, Table.REPORTS, Table.REJECTS, Table.PAIRS):
-        schema = table_schema(table, LINEAGE)
-        published = PublishedTable(store, LAYOUT.table(table), schema)
-        published.create_if_absent()
-        if table is Table.PAIRS:
-            for unit in (2, 0, 1):
-                indices = range(unit * UNIT_SIZE, (unit + 1) * UNIT_SIZE)
-                rows = to_table([pair_row(image_row(index)) | changes for index in indices], schema)
-                publish(published, [unit], {unit: rows}.__getitem__)
-    return create_release(store, LAYOUT, LINEAGE, target=None, complete=True)
-
-
 @pytest.fixture
 def release(store: LocalStore) -> Release:
-    return _released(store)
+    """Units landed in another order than their index."""
+    return released_pairs(store)
 
 
 def _some(release: Release) -> Choice:
@@ -119,7 +100,7 @@ def test_export_over_what_exists_or_nowhere_is_refused(
 
 
 def test_export_of_a_damaged_image_leaves_nothing(store: LocalStore, tmp_path: Path) -> None:
-    release = _released(store, sha256="0" * 64)
+    release = released_pairs(store, sha256="0" * 64)
     with pytest.raises(DamagedObject, match=r"image of sample 0+: expected sha256"):
         export_pairs(store, _some(release), ExportFormat.PARQUET, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["root"]

@@ -20,6 +20,8 @@ def test_layout_keys_are_those_of_the_design() -> None:
     assert layout.failure(Stage.WRITE, 7, "a1") == "datasets/demo/failures/write/7/a1.json"
     assert layout.staged(Stage.WRITE, 7, "a1") == "datasets/demo/staging/write/7/a1.arrow"
     assert layout.release(3) == "datasets/demo/releases/3.json"
+    assert layout.slice("ap") == "datasets/demo/slices/ap.json"
+    assert layout.study("first") == "datasets/demo/studies/first.json"
     assert corpus_table("openi") == "corpora/openi.lance"
     assert model_folder("run-1") == "models/run-1"
 
