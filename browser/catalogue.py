@@ -1,6 +1,9 @@
 """What lies under the root: datasets with their counts, releases and what changed, corpora."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import yaml
 
 from browser.facets import FINDING
 from browser.filters import Filters
@@ -34,7 +37,6 @@ class DatasetSummary:
     """
 
     name: str
-    description: str
     release: int | None
     created_at: str
     accepted: int | None
@@ -112,18 +114,16 @@ def list_datasets(library: Library) -> list[DatasetSummary]:
 def dataset_summary(library: Library, name: str) -> DatasetSummary:
     """A dataset as its newest release has it, or how far it has come without one."""
     store, layout = library.store, DatasetLayout(name)
-    description = _description(store, layout)
     try:
         release = open_release(store, layout)
     except ObjectMissing:
-        return _being_made(store, layout, description)
+        return _being_made(library, layout)
     rows = library.num_rows(release)
     accepted, rejected = rows[Table.PAIRS], rows[Table.REJECTS]
     decided = accepted + rejected
     wanted = rows[Table.SAMPLES] - rejected if release.target is None else release.target
     return DatasetSummary(
         name=name,
-        description=description,
         release=release.number,
         created_at=release.created_at,
         accepted=accepted,
@@ -198,8 +198,15 @@ def _corpus(store: ObjectStore, name: str) -> CorpusSummary:
     )
 
 
-def _being_made(store: ObjectStore, layout: DatasetLayout, description: str) -> DatasetSummary:
-    """By listing the ledger alone."""
+def plan_text(library: Library, name: str) -> str:
+    """The pinned plan as YAML: all that affects content; empty where none is pinned yet."""
+    return yaml.safe_dump(_content(library.store, DatasetLayout(name)), sort_keys=True)
+
+
+def _being_made(library: Library, layout: DatasetLayout) -> DatasetSummary:
+    """By its plan and by listing the ledger alone."""
+    store, content = library.store, _content(library.store, layout)
+    restricted = any(one["restricted"] for one in content.values() if "restricted" in one)
     settled = {
         str(stage): sum(
             1 for info in store.list(layout.ledger_folder(stage)) if _is_record(info.key)
@@ -208,7 +215,6 @@ def _being_made(store: ObjectStore, layout: DatasetLayout, description: str) -> 
     }
     return DatasetSummary(
         name=layout.name,
-        description=description,
         release=None,
         created_at="",
         accepted=None,
@@ -217,8 +223,8 @@ def _being_made(store: ObjectStore, layout: DatasetLayout, description: str) -> 
         acceptance=None,
         num_bytes=None,
         complete=False,
-        restricted=False,
-        shown=True,
+        restricted=restricted,
+        shown=library.settings.may_show(layout.name, restricted=restricted),
         settled_units={stage: num for stage, num in settled.items() if num},
     )
 
@@ -227,12 +233,13 @@ def _is_record(key: str) -> bool:
     return key.endswith(".json")
 
 
-def _description(store: ObjectStore, layout: DatasetLayout) -> str:
+def _content(store: ObjectStore, layout: DatasetLayout) -> dict[str, dict[str, Any]]:
+    """What a plan's lock pins: the plan, revisions, corpora."""
     try:
-        plan = read_plan(store, layout).get("plan", {})
+        pinned = read_plan(store, layout)
     except ObjectMissing:
-        return ""
-    return str(plan.get("description") or "")
+        return {}
+    return {name: part for name, part in pinned.items() if isinstance(part, dict)}
 
 
 def _findings(library: Library, name: str, number: int) -> dict[str, int]:

@@ -162,9 +162,14 @@ def _range(
     measure: str, low: float | None, high: float | None, bounds: tuple[float, float]
 ) -> Range | None:
     least, greatest = bounds
-    low = None if low is not None and low <= least else low
-    high = None if high is not None and high >= greatest else high
+    low = None if low is not None and (low <= least or _same(low, least)) else low
+    high = None if high is not None and (high >= greatest or _same(high, greatest)) else high
     return None if low is None and high is None else Range(measure, low, high)
+
+
+def _same(one: float, other: float) -> bool:
+    """As 32 bits tell them apart; a slider's end comes back rounded."""
+    return math.isclose(one, other, rel_tol=1e-6)
 
 
 def _text(number: float) -> str:

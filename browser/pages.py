@@ -10,6 +10,7 @@ from browser.catalogue import (
     list_corpora,
     list_datasets,
     list_releases,
+    plan_text,
 )
 from browser.facets import facets_of
 from browser.grid import PAGE_SIZE, card_page, counted
@@ -47,7 +48,8 @@ def dataset(request: Request, name: Name) -> Response:
     library.layout(name)
     releases = list_releases(library, name)
     summary = dataset_summary(library, name)
-    return render(request, "dataset.html", dataset=summary, releases=releases)
+    plan = plan_text(library, name) if summary.shown else ""
+    return render(request, "dataset.html", dataset=summary, releases=releases, plan=plan)
 
 
 @router.get("/datasets/{name}/changes")

@@ -10,7 +10,8 @@ let latest = 0;
 
 function addressOf(filters) {
   for (const slider of filters.querySelectorAll("[data-off]")) {
-    slider.disabled = Number(slider.value) === Number(slider.dataset.off);
+    const [now, off] = [Number(slider.value), Number(slider.dataset.off)];
+    slider.disabled = Math.abs(now - off) <= 1e-6 * Math.abs(off); // browsers round the value
   }
   const query = new URLSearchParams(new FormData(filters));
   for (const slider of filters.querySelectorAll("[data-off]")) slider.disabled = false;

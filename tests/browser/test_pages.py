@@ -9,6 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from browser.settings import Settings
+from storage.corpora import read_corpus
+from storage.ingestion import corpus_reader, ingest
 from storage.layout import DatasetLayout
 from storage.objects import LocalStore
 from tests.browser.released import (
@@ -21,6 +23,7 @@ from tests.browser.released import (
     make_release,
     reference,
 )
+from tests.storage.readers.made_files import make_mimic
 
 PAIRS = f"/datasets/{NAME}/1/pairs"
 NOTICE = "Synthetic images: not for clinical use"
@@ -189,11 +192,26 @@ def test_root_without_datasets_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_dataset_being_made_is_shown_as_such(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
-    store.put(DatasetLayout("soon").plan_lock, b'{"plan": {"plan": {"description": "Later."}}}')
+    store.put(DatasetLayout("soon").plan_lock, b'{"plan": {"plan": {"seed": 41}}}')
     with client_of(Settings(root=str(tmp_path))) as client:
         assert "being made" in client.get("/").text
-        assert "Being made" in client.get("/datasets/soon").text
+        page = client.get("/datasets/soon").text
+        assert "Being made" in page and "seed: 41" in page
         assert "It is being made" in client.get("/datasets/soon/1/pairs").text
+
+
+def test_corpora_are_counted_and_nothing_of_them_is_shown(tmp_path: Path) -> None:
+    source = make_mimic(tmp_path / "source")
+    store = LocalStore(str(tmp_path / "root"))
+    ingest(store, "hospital", corpus_reader("mimic", source))
+    with client_of(Settings(root=store.root)) as client:
+        page = client.get("/corpora").text
+        (corpus,) = client.get("/api/corpora").json()
+    assert "hospital" in page and "restricted" in page
+    assert (corpus["restricted"], corpus["holds"]) == (True, "reports and images")
+    assert corpus["num_rows"] == read_corpus(store, "hospital").num_rows
+    report = next(read_corpus(store, "hospital").reports())
+    assert report.findings and report.findings[:40] not in page
 
 
 def test_release_whose_version_was_cleaned_away_is_gone(tmp_path: Path) -> None:
