@@ -133,6 +133,13 @@ class TrainingConfig(BaseModel):
         None, ge=1, le=10_000_000, description="Optimiser steps; null: epochs decide"
     )
     batch_size: int = Field(32, ge=2, le=65_536, description="Pairs per step")
+    chunk_size: int | None = Field(
+        None,
+        ge=2,
+        le=65_536,
+        description="Pairs in the towers at once, for batches larger than the device holds; the "
+        "gradient stays the whole batch's, but batch normalisation sees chunks. null: all",
+    )
     texts_per_image: int = Field(
         4,
         ge=1,

@@ -75,13 +75,23 @@ class VisionLanguageModel(nn.Module):
             progress: Epochs done so far.
             precision: Of the towers; the objective always computes in float32.
         """
+        return self.compare(*self.features(images_B1SS, token_ids_VBL, precision), progress)
+
+    def features(
+        self, images_B1SS: Tensor, token_ids_VBL: Sequence[Tensor], precision: torch.dtype
+    ) -> tuple[ImageFeatures, list[TextFeatures]]:
+        """What the towers make of a batch, and of each text draw for it."""
         mixed = precision is not torch.float32
         with torch.autocast(images_B1SS.device.type, precision, enabled=mixed):
             images = self.image_tower(images_B1SS)
             texts = [self.text_tower(ids_BL) for ids_BL in token_ids_VBL]
-        losses = [
-            self.objective.loss(images.in_float32(), text.in_float32(), progress) for text in texts
-        ]
+        return images.in_float32(), [text.in_float32() for text in texts]
+
+    def compare(
+        self, images: ImageFeatures, texts: Sequence[TextFeatures], progress: float
+    ) -> ObjectiveLoss:
+        """The objective's loss of features, averaged over text draws."""
+        losses = [self.objective.loss(images, text, progress) for text in texts]
         total = torch.stack([loss.total for loss in losses]).mean()
         terms = {
             name: torch.stack([loss.terms[name] for loss in losses]).mean()

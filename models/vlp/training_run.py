@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.vlp.cached_batches import backward_in_chunks
 from models.vlp.checkpoint import (
     MODEL_FILE,
     TRAINING_FILE,
@@ -28,6 +29,7 @@ from models.vlp.configs import PretrainingConfig, TrainingConfig
 from models.vlp.data import PairImages, PairTexts
 from models.vlp.images import as_input, random_views
 from models.vlp.model import VisionLanguageModel
+from models.vlp.objectives import ObjectiveLoss
 from models.vlp.schedule import (
     Purpose,
     batch_pairs,
@@ -110,17 +112,29 @@ class TrainingRun:
             group["lr"] = rate
         torch.manual_seed(torch_seed(settings.seed, Purpose.DROPOUT, self.step))
         progress = (self.step - 1) / self.steps_per_epoch
-        precision = _precision(settings, self.device)
-        loss = self.model.loss(images_B1SS, ids_VBL, progress, precision)
-        value = self._finite(loss.total.item(), rate)
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss.total)
+        loss = self._backward(images_B1SS, ids_VBL, progress)
+        value = self._finite(loss.total.item(), rate)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
         self.optimiser.step()
         self.model.objective.constrain()
         seconds = time.perf_counter() - began
         terms = {name: term.item() for name, term in loss.terms.items()}
         return StepLog(self.step, self.num_steps, value, rate, seconds, terms)
+
+    def _backward(
+        self, images_B1SS: Tensor, ids_VBL: list[Tensor], progress: float
+    ) -> ObjectiveLoss:
+        """The batch's loss, and its gradient in the weights."""
+        precision = _precision(self.config.training, self.device)
+        chunk_size = self.config.training.chunk_size
+        if chunk_size and chunk_size < len(images_B1SS):
+            return backward_in_chunks(
+                self.model, images_B1SS, ids_VBL, progress, precision, chunk_size
+            )
+        loss = self.model.loss(images_B1SS, ids_VBL, progress, precision)
+        torch.autograd.backward(loss.total)
+        return loss
 
     def _finite(self, loss: float, rate: float) -> float:
         if math.isfinite(loss):
@@ -155,7 +169,13 @@ def _batch_size(settings: TrainingConfig, num_pairs: int) -> int:
         raise ValueError(
             f"training needs at least 2 pairs to contrast, got {num_pairs}; generate more"
         )
-    return min(settings.batch_size, num_pairs)
+    batch_size = min(settings.batch_size, num_pairs)
+    if settings.chunk_size and batch_size % settings.chunk_size:
+        raise ValueError(
+            f"chunk_size must divide the batch of {batch_size} pairs, got {settings.chunk_size}; "
+            "choose another, so that no chunk is a rest"
+        )
+    return batch_size
 
 
 def _device(name: str) -> torch.device:

@@ -243,3 +243,21 @@ def test_pretrain_on_a_huggingface_text_model_goes_on_after_its_folder_is_gone(
     assert model.knows("a square ring")
     assert model.encode_texts(["a square", ""]).shape == (2, 16)
     assert model.similarity_map(draw_shapes(["ring"], np.random.default_rng(0), 40), "ring").shape
+
+
+def test_pretrain_in_chunks_resumes_to_the_same_curve(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    config = with_training(tiny_config, chunk_size=4)
+    pretrain(config, pairs, tmp_path / "whole", PROVENANCE)
+    with pytest.raises(Killed):
+        pretrain(config, pairs, tmp_path / "cut", PROVENANCE, killed_at(7))
+    pretrain(config, pairs, tmp_path / "cut", PROVENANCE)
+    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+
+
+def test_pretrain_in_chunks_that_leave_a_rest_says_so(
+    pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="chunk_size must divide the batch of 16 pairs, got 5"):
+        pretrain(with_training(tiny_config, chunk_size=5), pairs, tmp_path, PROVENANCE)

@@ -1,0 +1,117 @@
+"""Batches larger than the device holds, with the gradient of the whole batch (GradCache).
+
+A contrastive loss compares every pair with every other, so that its gradient is no sum over
+chunks of the batch. But the loss needs the towers' outputs alone: they are computed chunk by
+chunk without a graph, the loss is differentiated by them, and then each chunk goes through the
+towers again to carry its share of that gradient into the weights. It costs one more forward pass.
+
+The gradient is that of one large batch for towers that treat each sample alone. Batch
+normalisation does not: its statistics are then each chunk's, as on several GPUs without
+synchronised statistics, so that a ResNet trains a little differently with every chunk size;
+its running averages move once a chunk. Dropout is drawn by chunk, the same in both passes.
+
+Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited
+setup", section 3.2.
+Shape suffixes: B batch, S image side, V text draws, L tokens.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.vlp.model import VisionLanguageModel
+from models.vlp.objectives import ImageFeatures, ObjectiveLoss, TextFeatures
+
+FeaturesT = TypeVar("FeaturesT", ImageFeatures, TextFeatures)
+
+_TOWER_OUTPUTS = ("pooled_BC", "local_BCHW", "local_BLC")  # the fields that gradients pass through
+
+
+def backward_in_chunks(
+    model: VisionLanguageModel,
+    images_B1SS: Tensor,
+    token_ids_VBL: Sequence[Tensor],
+    progress: float,
+    precision: torch.dtype,
+    chunk_size: int,
+) -> ObjectiveLoss:
+    """Add the gradient of the batch's loss to the weights' gradients.
+
+    Args:
+        model: As for `VisionLanguageModel.loss`, which also says what the next three are.
+        images_B1SS: Image views.
+        token_ids_VBL: Text draws.
+        progress: Epochs done so far.
+        precision: Of the towers.
+        chunk_size: Pairs in the towers at once; with batch normalisation no chunk, the last
+            included, may be a single pair.
+
+    Returns:
+        The loss of the whole batch; its gradient has been taken.
+    """
+    seed = torch.initial_seed()
+
+    def features(chunk: int) -> tuple[ImageFeatures, list[TextFeatures]]:
+        rows = slice(chunk * chunk_size, (chunk + 1) * chunk_size)
+        torch.manual_seed(seed + chunk)  # dropout draws the same in both passes
+        return model.features(images_B1SS[rows], [ids[rows] for ids in token_ids_VBL], precision)
+
+    chunks = range(-(-len(images_B1SS) // chunk_size))
+    with torch.no_grad(), _running_averages_kept(model):
+        seen = [features(chunk) for chunk in chunks]
+    images = _as_leaves(_joined([images for images, _ in seen]))
+    texts = [_as_leaves(_joined(list(draw))) for draw in zip(*(t for _, t in seen), strict=True)]
+    loss = model.compare(images, texts, progress)
+    torch.autograd.backward(loss.total)
+    leaves = _differentiable(images, texts)
+    for chunk in chunks:
+        rows = slice(chunk * chunk_size, (chunk + 1) * chunk_size)
+        outputs = _differentiable(*features(chunk))
+        asked = [(out, leaf.grad[rows]) for out, leaf in zip(outputs, leaves, strict=True)
+                 if leaf.grad is not None]  # fmt: skip
+        torch.autograd.backward([out for out, _ in asked], [gradient for _, gradient in asked])
+    return ObjectiveLoss(loss.total.detach(), loss.terms)
+
+
+def _joined(parts: Sequence[FeaturesT]) -> FeaturesT:
+    """Chunks as one batch."""
+    return _map_fields(parts[0], lambda name: torch.cat([getattr(part, name) for part in parts]))
+
+
+def _as_leaves(features: FeaturesT) -> FeaturesT:
+    """The same values, to be differentiated by where a tower would be."""
+
+    def leaf(name: str) -> Tensor:
+        values: Tensor = getattr(features, name)
+        return values.requires_grad_() if name in _TOWER_OUTPUTS else values
+
+    return _map_fields(features, leaf)
+
+
+def _differentiable(images: ImageFeatures, texts: Sequence[TextFeatures]) -> list[Tensor]:
+    """What gradients pass through, in one order."""
+    of_texts = [values for text in texts for values in (text.pooled_BC, text.local_BLC)]
+    return [images.pooled_BC, images.local_BCHW, *of_texts]
+
+
+def _map_fields(features: FeaturesT, value: Callable[[str], Tensor]) -> FeaturesT:
+    return type(features)(**{field.name: value(field.name) for field in fields(features)})
+
+
+@contextmanager
+def _running_averages_kept(model: nn.Module) -> Iterator[None]:
+    """The first pass uses each chunk's statistics as the second does, but does not count."""
+    norms = [part for part in model.modules() if isinstance(part, _BatchNorm)]
+    before = [norm.track_running_stats for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm, tracked in zip(norms, before, strict=True):
+            norm.track_running_stats = tracked
