@@ -211,7 +211,8 @@ def export(
     target: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
     root: Root = DEFAULT_ROOT,
     export_format: Annotated[
-        Literal["parquet", "webdataset", "folder"], typer.Option("--format", help="What it holds.")
+        Literal["parquet", "hf", "webdataset", "folder"],
+        typer.Option("--format", help="What it holds."),
     ] = "parquet",
     release: Annotated[int | None, typer.Option(help="By default the newest.")] = None,
     slice_name: Annotated[str | None, typer.Option("--slice", help="A saved slice.")] = None,

@@ -27,11 +27,12 @@ WriteSplit = Callable[[Path, Split, int, Batches], None]
 
 
 class ExportFormat(StrEnum):
-    """Parquet files; tars as WebDataset reads them; files as Hugging Face's imagefolder does."""
+    """How pairs are laid out."""
 
     PARQUET = "parquet"
-    WEBDATASET = "webdataset"
-    FOLDER = "folder"
+    HF = "hf"  # the same with a card, as Hugging Face's hub and `load_dataset` take a folder
+    WEBDATASET = "webdataset"  # tars
+    FOLDER = "folder"  # of image files, as Hugging Face's imagefolder
 
 
 def write_parquet(folder: Path, split: Split, num_rows: int, batches: Batches) -> None:
@@ -44,6 +45,12 @@ def write_parquet(folder: Path, split: Split, num_rows: int, batches: Batches) -
             writer.write_table(first)
             for table in group:
                 writer.write_table(_with_image_struct(table))
+
+
+def write_hf(folder: Path, split: Split, num_rows: int, batches: Batches) -> None:
+    """As `write_parquet`, in `data/`."""
+    (folder / "data").mkdir(exist_ok=True)
+    write_parquet(folder / "data", split, num_rows, batches)
 
 
 def write_webdataset(folder: Path, split: Split, num_rows: int, batches: Batches) -> None:
@@ -74,6 +81,7 @@ def write_folder(folder: Path, split: Split, num_rows: int, batches: Batches) ->
 FORMATS: Mapping[ExportFormat, WriteSplit] = MappingProxyType(
     {
         ExportFormat.PARQUET: write_parquet,
+        ExportFormat.HF: write_hf,
         ExportFormat.WEBDATASET: write_webdataset,
         ExportFormat.FOLDER: write_folder,
     }
@@ -93,13 +101,29 @@ def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _with_image_struct(table: pa.Table) -> pa.Table:
-    """As software expects an image in Parquet: its bytes, and a file name."""
+    """As software expects an image in Parquet: its bytes, and a file name; and said to be one."""
     images = table["image"].combine_chunks()
     names = pa.array([f"{sample}.png" for sample in table["sample_id"].to_pylist()])
     both = pa.StructArray.from_arrays([images, names], ["bytes", "path"])
     whole = table.set_column(table.schema.get_field_index("image"), "image", both)
-    fields = [_nullable(field) for field in whole.schema]
-    return whole.cast(pa.schema(fields, metadata=whole.schema.metadata))
+    schema = pa.schema([_nullable(field) for field in whole.schema])
+    metadata = {**(whole.schema.metadata or {}), "huggingface": _features_of(schema)}
+    return whole.cast(schema.with_metadata(metadata))
+
+
+def _features_of(schema: pa.Schema) -> str:
+    """The columns as Hugging Face's `datasets` writes them down, which tells it of the image."""
+    features = {field.name: _feature(field.type) for field in schema}
+    return json.dumps({"info": {"features": features | {"image": {"_type": "Image"}}}})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        fields = (kind.field(number) for number in range(kind.num_fields))
+        return {field.name: _feature(field.type) for field in fields}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": "float64" if kind == pa.float64() else str(kind), "_type": "Value"}
 
 
 def _nullable(field: pa.Field) -> pa.Field:

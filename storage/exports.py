@@ -1,5 +1,6 @@
 """Exports: chosen pairs of a release in a folder of their own, whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import lance
 import numpy as np
 import pyarrow as pa
+import yaml
 from numpy.typing import NDArray
 
 from storage.choice import Choice
@@ -24,6 +26,7 @@ from storage.releases import open_table
 from storage.tables import lance_errors
 
 EXPORT_FILE = "export.json"
+CARD_FILE = "README.md"
 _COLUMNS = (
     *("sample_id", "index", "unit", "split", "findings", "impression"),
     *("entities_requested", "entities_found", "view", "sex", "age_years"),
@@ -67,16 +70,17 @@ def export_pairs(
     """
     require_new(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.mkdir()
     try:
+        partial.mkdir()
         exported = _write(store, choice, export_format, partial)
         require_new(target)
         partial.rename(target)
     except OSError as error:
-        if error.errno is None:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StoreFull(
-            f"{target}: cannot be written: {error.strerror}; nothing is left"
+            f"{target}: expected room to write, the disk or quota is full; free space and export "
+            "again, nothing of this one is left"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,8 +118,34 @@ def _write(
         format=str(export_format),
         num_pairs=num_pairs,
     )
+    if export_format is ExportFormat.HF:
+        (folder / CARD_FILE).write_text(dataset_card(exported))
     (folder / EXPORT_FILE).write_text(json.dumps(asdict(exported), indent=2) + "\n")
     return exported
+
+
+def dataset_card(exported: Exported) -> str:
+    """What a folder says of itself on Hugging Face's hub, and to `load_dataset`."""
+    header = {
+        "pretty_name": exported.release,
+        "license": "other",
+        "tags": ["synthetic", "chest-x-ray", "not-for-clinical-use"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": f"data/{split}-*.parquet"}
+                    for split in exported.num_pairs
+                ],
+            }
+        ],
+    }
+    counts = ", ".join(f"{count} {split}" for split, count in exported.num_pairs.items())
+    terms = "\n\nDerived from credentialed data: its terms hold here." * exported.restricted
+    return (
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n# {exported.release}\n\n"
+        f"{exported.notice}{terms}\n\nPairs: {counts}. Plan: `{exported.fingerprint}`.\n"
+    )
 
 
 def _rows_by_split(

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import tarfile
@@ -5,11 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 import storage.export_formats
 from storage.choice import Choice
-from storage.errors import DamagedObject
+from storage.errors import DamagedObject, StoreFull
 from storage.export_formats import ExportFormat
 from storage.exports import export_pairs
 from storage.objects import LocalStore
@@ -58,6 +60,23 @@ def test_export_parquet_has_pairs_in_order_with_images_and_origin(
     assert (said["restricted"], said["num_pairs"]) == (True, {"train": NUM_PAIRS})
 
 
+def test_export_hf_has_a_card_and_says_which_column_is_the_image(
+    store: LocalStore, release: Release, tmp_path: Path
+) -> None:
+    export_pairs(store, _some(release), ExportFormat.HF, tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    _, header, text = card.split("---\n")
+    assert yaml.safe_load(header)["configs"][0]["data_files"] == [
+        {"split": "train", "path": "data/train-*.parquet"}
+    ]
+    assert NOT_FOR_CLINICAL_USE in text and "credentialed" in text
+    schema = pq.read_schema(tmp_path / "out/data/train-00000-of-00001.parquet")
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert list(features) == schema.names
+    assert features["image"] == {"_type": "Image"}
+    assert features["scores"]["feature"]["value"] == {"dtype": "float64", "_type": "Value"}
+
+
 def test_export_webdataset_has_png_report_and_json_of_what_was_chosen(
     store: LocalStore, release: Release, tmp_path: Path
 ) -> None:
@@ -103,4 +122,16 @@ def test_export_of_a_damaged_image_leaves_nothing(store: LocalStore, tmp_path: P
     release = released_pairs(store, sha256="0" * 64)
     with pytest.raises(DamagedObject, match=r"image of sample 0+: expected sha256"):
         export_pairs(store, _some(release), ExportFormat.PARQUET, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_export_to_a_full_disk_is_one_line_and_leaves_nothing(
+    store: LocalStore, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreFull, match="the disk or quota is full; free space"):
+        export_pairs(store, _some(release), ExportFormat.FOLDER, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
