@@ -35,7 +35,7 @@ class ScoreFilter(_Filled):
     """A gate's score within bounds, both included; a pair without this score is left out."""
 
     gate: Text = Field(description="As in technical.")
-    measure: Text = Field(description="As in border fraction.")
+    measure: Text = Field(description="As in border_fraction.")
     at_least: float | None = Field(None, allow_inf_nan=False, description="None: no bound.")
     at_most: float | None = Field(None, allow_inf_nan=False, description="None: no bound.")
 
