@@ -7,16 +7,15 @@ from fastapi import APIRouter, Query, Request
 
 from browser.asking import After, Name, Number, SampleId, TableName, ask, library_of, open_asked
 from browser.catalogue import (
-    CorpusSummary,
     DatasetSummary,
     ReleaseComparison,
     ReleaseSummary,
     compare_releases,
     dataset_summary,
-    list_corpora,
     list_datasets,
     list_releases,
 )
+from browser.corpora import CorpusSummary, list_corpora
 from browser.grid import PAGE_SIZE, CardPage, Counted, card_page, counted
 from browser.problems import ProblemText
 from browser.rendering import NOTICE
@@ -109,4 +108,4 @@ def sample(
 ) -> SampleDetail:
     """All that a release has of one sample; its pictures are at the page's addresses."""
     opened = open_asked(request, name, number, table)
-    return sample_detail(opened, sample_id, library_of(request).store.root)
+    return sample_detail(library_of(request), opened, sample_id)

@@ -1,4 +1,4 @@
-"""What lies under the root: datasets with their counts, releases and what changed, corpora."""
+"""What lies under the root: datasets with their counts, releases and what changed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +8,13 @@ import yaml
 from browser.facets import FINDING
 from browser.filters import Filters
 from browser.library import Library
-from storage.corpora import corpus_info, entity_table_key, open_table, read_corpus
-from storage.errors import FactoryError, ObjectMissing
+from storage.errors import ObjectMissing
 from storage.layout import DatasetLayout, Table
 from storage.objects import ObjectStore
 from storage.plan_lock import read_plan
 from storage.records import Stage
 from storage.releases import open_release
 
-_CORPUS, _ENTITIES = ".lance", ".entities.lance"
 _STAGES_OF_UNITS = (Stage.WRITE, Stage.PAINT, Stage.JUDGE)
 
 
@@ -84,28 +82,6 @@ class ReleaseComparison:
     findings: list[Change]
 
 
-@dataclass(frozen=True, slots=True)
-class CorpusSummary:
-    """A corpus of real data, without a word of it.
-
-    Attributes:
-        holds: "reports", "images" or both.
-        num_entities: Distinct entities of its reports; null where none were tagged.
-        problem: Why it cannot be read; empty where it can.
-    """
-
-    name: str
-    collection: str
-    licence: str
-    restricted: bool
-    num_rows: int
-    num_skipped: int
-    num_entities: int | None
-    holds: str
-    version: int
-    problem: str
-
-
 def list_datasets(library: Library) -> list[DatasetSummary]:
     """Every dataset under the root, by name."""
     return [dataset_summary(library, name) for name in library.dataset_names()]
@@ -167,35 +143,6 @@ def compare_releases(library: Library, name: str, before: int, after: int) -> Re
     rows = [library.num_rows(library.release(name, number)) for number in (before, after)]
     findings = [_findings(library, name, number) for number in (before, after)]
     return ReleaseComparison(before, after, _changes(*rows), _changes(*findings))
-
-
-def list_corpora(library: Library) -> list[CorpusSummary]:
-    """Every corpus under the root, by name."""
-    keys = [key for key in library.store.folders("corpora") if key.endswith(_CORPUS)]
-    names = [key.removesuffix(_CORPUS) for key in keys if not key.endswith(_ENTITIES)]
-    return [_corpus(library.store, name) for name in names]
-
-
-def _corpus(store: ObjectStore, name: str) -> CorpusSummary:
-    try:
-        corpus, info = read_corpus(store, name), corpus_info(store, name)
-    except (FactoryError, ValueError) as error:
-        return CorpusSummary(name, "", "", False, 0, 0, None, "", 0, str(error))
-    assert info is not None, name
-    entities = open_table(store, entity_table_key(name))
-    has = {"reports": corpus.has_reports(), "images": corpus.has_images}
-    return CorpusSummary(
-        name=name,
-        collection=info.collection,
-        licence=info.licence,
-        restricted=info.restricted,
-        num_rows=corpus.num_rows,
-        num_skipped=info.report.num_skipped,
-        num_entities=None if entities is None else int(entities.count_rows()),
-        holds=" and ".join(what for what, there in has.items() if there),
-        version=corpus.version,
-        problem="",
-    )
 
 
 def plan_text(library: Library, name: str) -> str:

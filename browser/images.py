@@ -11,7 +11,7 @@ from storage.errors import DamagedObject
 from storage.layout import Table
 from storage.tables import lance_errors
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 MASK_COLOURS = (  # told apart in both eyes' common colour blindness, on grey (Okabe and Ito 2008)
     (230, 159, 0),
     (86, 180, 233),
@@ -38,7 +38,7 @@ def image_png(opened: OpenTable, sample_id: str) -> bytes:
             (data,) = opened.dataset.take([position], columns=["image"])["image"].to_pylist()
     if not data:
         raise not_found("No image was painted for this sample.", "Its report says what it has.")
-    if not data.startswith(_PNG_START):
+    if not data.startswith(PNG_START):
         raise DamagedObject(f"image of sample {sample_id}: expected a PNG, got {data[:8]!r}")
     return bytes(data)
 

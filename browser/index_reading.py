@@ -36,6 +36,7 @@ from storage.tables import lance_errors
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+_SIGNATURE_DIGITS = 64
 _BATCH_ROWS = 1 << 14
 _TWIN = re.compile(r" from sample \d+$")  # a near-duplicate's measure names its twin
 _SINGLE: dict[str, tuple[str, Callable[..., str]]] = {  # facet -> Lance column, its words
@@ -49,7 +50,7 @@ _SINGLE: dict[str, tuple[str, Callable[..., str]]] = {  # facet -> Lance column,
 }
 _ENGINES = {"writer": "written.engine", "painter": "painted.engine"}
 _OF_REJECTS = {name: (name, str) for name in ("reason", "stage", "outcome")}
-_PLAIN = ("sample_id", "index", "entities_found", "scores")
+_PLAIN = ("sample_id", "index", "signature", "entities_found", "scores")
 
 
 def read_index(dataset: lance.LanceDataset, table: Table) -> TableIndex:
@@ -87,6 +88,9 @@ class _Reading:
         self._plain["index"].append(batch["index"].to_numpy())
         self._plain["row_id"].append(batch["_rowid"].to_numpy())
         self._plain["sample_id"].append(_id_words(batch["sample_id"]))
+        signature_NW, has_image_N = _signature_words(batch["signature"])
+        self._plain["signature"].append(signature_NW)
+        self._plain["has_image"].append(has_image_N)
         self._num_rows += batch.num_rows
 
     def finish(self) -> TableIndex:
@@ -100,6 +104,8 @@ class _Reading:
         return TableIndex(
             index_N=_joined(self._plain["index"], np.int64),
             sample_NW=_joined(self._plain["sample_id"], np.uint64).reshape(-1, 2),
+            signature_NW=_joined(self._plain["signature"], np.uint64).reshape(-1, 4),
+            has_image_N=_joined(self._plain["has_image"], np.bool_),
             row_id_N=_joined(self._plain["row_id"], np.int64),
             facets=facets | lists,
             measures={name: self._measure(name) for name in sorted(self._measures)},
@@ -196,6 +202,16 @@ def _id_words(sample_ids: pa.Array) -> NDArray[np.uint64]:
     """Sample ids, 32 hex digits each, as words (N, 2)."""
     data = bytes.fromhex("".join(sample_ids.to_pylist()))
     return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _signature_words(signatures: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Perceptual hashes, 64 hex digits each, as words (N, 4); and which rows have one."""
+    has_image_N = pc.fill_null(pc.equal(pc.binary_length(signatures), _SIGNATURE_DIGITS), False)
+    has_image_N = has_image_N.to_numpy(zero_copy_only=False)
+    words_NW = np.zeros((len(signatures), 4), np.uint64)
+    hashes = "".join(signatures.filter(pa.array(has_image_N)).to_pylist())
+    words_NW[has_image_N] = np.frombuffer(bytes.fromhex(hashes), np.uint64).reshape(-1, 4)
+    return words_NW, has_image_N
 
 
 def _joined(parts: Iterable[NDArray[Any]], dtype: type[Scalar]) -> NDArray[Scalar]:

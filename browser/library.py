@@ -15,6 +15,7 @@ from browser.problems import Problem, not_found
 from browser.settings import Settings
 from browser.table_index import TableIndex
 from browser.text_search import TextSearch
+from storage.corpora import corpus_info
 from storage.errors import ObjectMissing
 from storage.layout import DatasetLayout, Table
 from storage.objects import open_store
@@ -119,14 +120,16 @@ class Library:
             Problem: If there is none, or if it is restricted and this serves beyond loopback.
         """
         release = self._release(name, number)
-        if not self.settings.may_show(name, restricted=release.restricted):
+        self._require(name, restricted=release.restricted)
+        return release
+
+    def _require(self, name: str, *, restricted: bool) -> None:
+        if not self.settings.may_show(name, restricted=restricted):
             raise Problem(
                 HTTPStatus.FORBIDDEN,
-                f"Dataset {name!r} derives from restricted data, which is not shown beyond this "
-                "machine.",
+                f"{name!r} derives from restricted data, which is not shown beyond this machine.",
                 f"Its operator may start with --show-restricted {name}.",
             )
-        return release
 
     def _release(self, name: str, number: int) -> Release:
         try:
@@ -138,6 +141,15 @@ class Library:
             raise not_found(f"Dataset {name!r} has no release {number}.", has) from error
         self.layout(name)
         raise AssertionError(name)  # what is no name is no dataset
+
+    def require_corpus(self, name: str) -> None:
+        """Refuse to send out what is in a restricted corpus beyond loopback.
+
+        Raises:
+            Problem: If it is one; says how its operator may allow it.
+        """
+        info = corpus_info(self.store, name)
+        self._require(name, restricted=info is None or info.restricted)
 
     def open(self, name: str, number: int, table: Table) -> OpenTable:
         """A table of a release that may be shown.

@@ -7,15 +7,16 @@ from browser.asking import After, Name, Number, SampleId, TableName, ask, librar
 from browser.catalogue import (
     compare_releases,
     dataset_summary,
-    list_corpora,
     list_datasets,
     list_releases,
     plan_text,
 )
+from browser.corpora import list_corpora
 from browser.facets import facets_of
 from browser.grid import PAGE_SIZE, card_page, counted
-from browser.images import image_png, mask_png
+from browser.images import PNG_START, image_png, mask_png
 from browser.library import SHOWN
+from browser.nearest_real import real_image
 from browser.problems import not_found
 from browser.rendering import render
 from browser.sample_page import sample_detail
@@ -39,6 +40,14 @@ def datasets(request: Request) -> Response:
 def corpora(request: Request) -> Response:
     """Every corpus under the root."""
     return render(request, "corpora.html", corpora=list_corpora(library_of(request)))
+
+
+@router.get("/corpora/{corpus}/image")
+def corpus_image(request: Request, corpus: str, image_id: str) -> Response:
+    """A real image, beside the sample that is nearest to it."""
+    data = real_image(library_of(request), corpus, image_id)
+    kind = "image/png" if data.startswith(PNG_START) else "image/jpeg"
+    return Response(data, media_type=kind)
 
 
 @router.get("/datasets/{name}")
@@ -106,7 +115,7 @@ def sample(
     """All of one sample."""
     library = library_of(request)
     opened = open_asked(request, name, number, table)
-    detail = sample_detail(opened, sample_id, library.store.root)
+    detail = sample_detail(library, opened, sample_id)
     return render(
         request,
         "sample.html",

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from browser.grid import Card, cards
-from browser.library import OpenTable
+from browser.library import Library, OpenTable
 from browser.marking import Span, mark
+from browser.nearest_real import NearestReal, nearest_real
 from browser.problems import not_found
 from storage.layout import Table
-from storage.records import Entity, EntityKind
+from storage.records import Entity, EntityKind, GateScore, JudgeAnswer
 from storage.schemas import decode_rows
 from storage.tables import lance_errors
 
@@ -34,26 +35,6 @@ class EntityLine:
     anatomy: str
     severity: str
     comparison: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreLine:
-    """One gate's measured value against its threshold."""
-
-    gate: str
-    measure: str
-    value: float
-    threshold: float
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerLine:
-    """A judge's answer to one question."""
-
-    question: str
-    yes: bool
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +71,9 @@ class SampleDetail:
         refused: Stage, outcome and reason of a reject; empty for a pair.
         sha256: Of the image; empty where there is none.
         make_again: The command that makes a pair once more; empty for a reject.
+        nearest_real: The training image nearest to it; null where no gate recorded one.
         alike: Samples whose reports share most entities with this one's.
+        look_alike: Samples whose images look most like this one's.
     """
 
     sample_id: str
@@ -99,19 +82,26 @@ class SampleDetail:
     findings: list[Span]
     impression: list[Span]
     entities: list[EntityLine]
-    scores: list[ScoreLine]
-    answers: list[AnswerLine]
+    scores: list[GateScore]
+    answers: list[JudgeAnswer]
     masks: list[MaskLine]
     sha256: str
     width_px: int
     height_px: int
     stages: list[StageLine]
     make_again: str
+    nearest_real: NearestReal | None
     alike: list[Card]
+    look_alike: list[Card]
 
 
-def sample_detail(opened: OpenTable, sample_id: str, root: str) -> SampleDetail:
+def sample_detail(library: Library, opened: OpenTable, sample_id: str) -> SampleDetail:
     """A sample by its id.
+
+    Args:
+        library: Whose.
+        opened: Its table.
+        sample_id: 32 hex digits, or what somebody wrote in their place.
 
     Raises:
         Problem: If the table has none of this id.
@@ -121,6 +111,7 @@ def sample_detail(opened: OpenTable, sample_id: str, root: str) -> SampleDetail:
     with lance_errors(opened.dataset.uri):
         (row,) = opened.dataset.take([position], columns=columns).to_pylist()
     found = decode_rows(row["entities_found"] or (), Entity)
+    scores = decode_rows(row["scores"] or (), GateScore)
     is_pair = opened.table is Table.PAIRS
     refused = {} if is_pair else {name: row[name] for name in ("stage", "outcome", "reason")}
     return SampleDetail(
@@ -130,10 +121,10 @@ def sample_detail(opened: OpenTable, sample_id: str, root: str) -> SampleDetail:
         findings=mark(row["findings"] or "", found),
         impression=mark(row["impression"] or "", found),
         entities=compare(decode_rows(row["entities_requested"], Entity), found),
-        scores=[ScoreLine(**score) for score in row["scores"] or ()],
-        answers=[  # a release of an older version has no such column
-            AnswerLine(**answer) for answer in row.get("answers") or ()
-        ],
+        scores=scores,
+        answers=decode_rows(
+            row.get("answers") or (), JudgeAnswer
+        ),  # a release of an older version has no such column
         masks=[
             MaskLine(number, mask["text"], mask["anatomy"] or "")
             for number, mask in enumerate(row["masks"] or ())
@@ -142,8 +133,12 @@ def sample_detail(opened: OpenTable, sample_id: str, root: str) -> SampleDetail:
         width_px=row["width_px"] or 0,
         height_px=row["height_px"] or 0,
         stages=[_stage(stage, row[column]) for stage, column in _STAGES.items() if row.get(column)],
-        make_again=_make_again(opened.release.dataset, sample_id, root) if is_pair else "",
+        make_again=_make_again(opened.release.dataset, sample_id, library.store.root)
+        if is_pair
+        else "",
+        nearest_real=nearest_real(library, opened.release.dataset, scores),
         alike=cards(opened, opened.index.alike(position, _NUM_ALIKE)),
+        look_alike=cards(opened, opened.index.look_alike(position, _NUM_ALIKE)),
     )
 
 

@@ -16,6 +16,7 @@ from browser.filters import BY_INDEX, Filters
 
 _MAX_ORDERS = 4  # remembered; 4 MB each a million rows
 _ID_DIGITS = 32
+_FAR = 1000  # more bits than a hash has
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class TableIndex:
     Attributes:
         index_N: Sample index of each row.
         sample_NW: Sample id of each row as two words.
+        signature_NW: Perceptual hash of each row's image as four words.
+        has_image_N: Whether there is an image; the hash says nothing otherwise.
         row_id_N: Lance's stable id of each row.
         facets: By name.
         measures: Gate scores, by "gate/measure".
@@ -54,6 +57,8 @@ class TableIndex:
 
     index_N: NDArray[np.int64]
     sample_NW: NDArray[np.uint64]
+    signature_NW: NDArray[np.uint64]
+    has_image_N: Rows
     row_id_N: NDArray[np.int64]
     facets: Mapping[str, Column]
     measures: Mapping[str, NumberColumn]
@@ -68,7 +73,8 @@ class TableIndex:
     @property
     def num_bytes(self) -> int:
         """Memory it takes, about."""
-        plain = self.index_N.nbytes + self.sample_NW.nbytes + self.row_id_N.nbytes
+        arrays = (self.index_N, self.sample_NW, self.signature_NW, self.has_image_N, self.row_id_N)
+        plain = sum(one.nbytes for one in arrays)
         facets = sum(column.num_bytes for column in self.facets.values())
         measures = sum(column.value_N.nbytes for column in self.measures.values())
         return plain + facets + measures + _MAX_ORDERS * self.index_N.nbytes
@@ -148,6 +154,18 @@ class TableIndex:
         has[row_ids] = True
         found: Rows = has[self.row_id_N]
         return found
+
+    def look_alike(self, row: int, size: int) -> list[int]:
+        """Other rows whose images look most like this one's, by perceptual hash, nearest first."""
+        if not self.has_image_N[row]:
+            return []
+        apart_N = np.bitwise_count(self.signature_NW ^ self.signature_NW[row]).sum(1, np.int16)
+        apart_N[~self.has_image_N] = _FAR
+        apart_N[row] = _FAR
+        near = np.argpartition(apart_N, min(size, self.num_rows - 1))[:size]
+        near = near[apart_N[near] < _FAR]
+        best = near[np.lexsort((near, apart_N[near]))]
+        return [int(one) for one in best]
 
     def alike(self, row: int, size: int) -> list[int]:
         """Other rows whose reports share most entities with this one's, best first.

@@ -260,7 +260,7 @@ def test_browsing_writes_nothing(tmp_path: Path) -> None:
 def test_broken_image_is_said_and_the_page_stands(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("browser.images._PNG_START", b"other")
+    monkeypatch.setattr("browser.images.PNG_START", b"other")
     answer = client.get(f"{PAIRS}/{reference(1).sample_id}/image.png")
     assert (answer.status_code, "damaged" in answer.text) == (500, True)
     assert client.get(f"{PAIRS}/{reference(1).sample_id}").status_code == 200

@@ -12,7 +12,7 @@ from browser.filters import Filters, parse_filters
 from browser.library import Library, OpenTable
 from browser.settings import Settings
 from storage.layout import Table
-from tests.browser.released import NAME, NUM_PAIRS, Made, reference
+from tests.browser.released import FIRST_REJECT, NAME, NUM_PAIRS, Made, made_row, reference
 
 MADE = [reference(index) for index in range(NUM_PAIRS)]
 ENTITIES = sorted({entity for one in MADE for entity in one.entities})
@@ -166,6 +166,26 @@ def test_alike_are_other_samples_with_most_entities_shared(pairs: OpenTable) -> 
     alike = pairs.index.alike(row, 5)
     assert row not in alike
     assert all(set(MADE[one].entities) == set(MADE[row].entities) for one in alike)
+
+
+def test_look_alike_are_the_nearest_hashes_in_order(pairs: OpenTable) -> None:
+    hashes = [int(made_row(index).signature, 16) for index in range(NUM_PAIRS)]
+    apart = {row: (hashes[row] ^ hashes[7]).bit_count() for row in range(NUM_PAIRS) if row != 7}
+    found = pairs.index.look_alike(7, 9)
+    assert [apart[row] for row in found] == sorted(apart.values())[:9]
+    assert len(pairs.index.look_alike(7, 1000)) == NUM_PAIRS - 1
+
+
+def test_look_alike_without_an_image_are_none(settings: Settings) -> None:
+    rejects = Library(settings).open(NAME, 1, Table.REJECTS).index
+    painted = np.flatnonzero(rejects.has_image_N).tolist()
+    assert rejects.index_N[painted].tolist() == [
+        FIRST_REJECT + 1,
+        FIRST_REJECT + 3,
+        FIRST_REJECT + 5,
+    ]
+    assert rejects.look_alike(0, 5) == []
+    assert sorted(rejects.look_alike(painted[0], 5)) == painted[1:]
 
 
 def test_row_of_sample_is_found_by_a_whole_id_alone(pairs: OpenTable) -> None:
