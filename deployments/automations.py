@@ -17,7 +17,7 @@ from deployments.changes import Change, Outcome
 from deployments.settings import HEARTBEAT_SECONDS
 
 SILENT_FOR = timedelta(seconds=3 * HEARTBEAT_SECONDS)
-PENDING_FOR = timedelta(seconds=120)
+PENDING_FOR = timedelta(seconds=90)  # and 5 s until Prefect looks: a slot is free in two minutes
 
 _RUN = "prefect.flow-run."
 # Every way for a run to leave a state in which a process must be at work on it.

@@ -224,10 +224,9 @@ def test_runs_whose_process_is_gone_are_found_crashed_and_gone_on_with(fleet: Fl
         )
         assert "no heartbeat for 10 s" in _crash_of(fleet, silent)
         assert "not started for 10 s" in _crash_of(fleet, stuck)
-        assert _only_run(fleet, "retry-failed-units").parameters == {
-            "dataset": "tiny",
+        assert _only_run(fleet, "resume-dataset").parameters == {
+            "plan": plan,
             "root": str(fleet.root),
-            "execution": plan["execution"],
         }
 
 
