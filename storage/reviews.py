@@ -8,7 +8,7 @@ The last decision of a reviewer on a sample, by that sequence and no clock, is t
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lance
@@ -75,17 +75,33 @@ def append_reviews(table: PublishedTable, reviews: Sequence[Review]) -> Appended
             time.sleep(delay)
 
 
-def read_reviews(dataset: lance.LanceDataset) -> list[Review]:
-    """Every decision of a version of the table, in the order they were taken in."""
+def read_reviews(dataset: lance.LanceDataset, among: Collection[str] | None = None) -> list[Review]:
+    """Decisions of a version of the table, in the order they were taken in.
+
+    Args:
+        dataset: The table at that version.
+        among: Ids of samples to stay within; None for all.
+    """
+    wanted = (
+        None if among is None else pc.field("sample_id").isin(pa.array(sorted(among), pa.string()))
+    )
     with lance_errors(dataset.uri):
-        rows = dataset.to_table().sort_by(_SEQUENCE)
+        rows = dataset.to_table(filter=wanted).sort_by(_SEQUENCE)
     return from_arrow(rows.drop_columns([_SEQUENCE]), Review)
 
 
-def latest_reviews(store: ObjectStore, layout: DatasetLayout) -> list[Review]:
-    """Every decision up to now, for those who review; all else reads a release's."""
+def latest_reviews(
+    store: ObjectStore, layout: DatasetLayout, among: Collection[str] | None = None
+) -> list[Review]:
+    """Decisions up to now, for those who review; all else reads a release's.
+
+    Args:
+        store: The root.
+        layout: The dataset.
+        among: Ids of samples to stay within, as those of a page; None for all.
+    """
     table = review_table(store, layout, Lineage(layout.name, "", restricted=False))
-    return read_reviews(table.open()) if table.exists() else []
+    return read_reviews(table.open(), among) if table.exists() else []
 
 
 def released_reviews(store: ObjectStore, release: Release) -> list[Review]:

@@ -76,6 +76,13 @@ def test_append_reviews_with_the_id_of_another_decision_is_refused(store: LocalS
     assert latest_reviews(store, LAYOUT) == [review]
 
 
+def test_latest_reviews_of_some_samples_are_theirs_alone(store: LocalStore) -> None:
+    posts = [decided(f"it's {n % 3}", "ann", KEEP) for n in range(7)]
+    append_reviews(_table(store), posts)
+    assert latest_reviews(store, LAYOUT, ["it's 1", "absent"]) == [posts[1], posts[4]]
+    assert latest_reviews(store, LAYOUT, []) == []
+
+
 def test_latest_reviews_of_a_dataset_nobody_reviewed_are_none(store: LocalStore) -> None:
     assert latest_reviews(store, LAYOUT) == []
     assert not _table(store).exists(), "reading writes nothing"
