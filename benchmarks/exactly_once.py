@@ -210,7 +210,7 @@ class Race:
             num_lost=len(expected - counts.keys()),
             num_doubled=sum(count - 1 for count in counts.values()),
             num_unreadable=unreadable,
-            num_orphans=num_orphans(self.store),
+            num_orphans=num_orphans(self.store, LAYOUT.table(Table.PAIRS)),
             num_staged_left=len(list(self.store.list(LAYOUT.staging_folder(Stage.PAINT)))),
             seconds=round(seconds, 1),
         )
@@ -261,9 +261,8 @@ def read_image(dataset: lance.LanceDataset, position: int) -> bytes:
     return data or b""
 
 
-def num_orphans(store: ObjectStore) -> int:
-    """Data files that no version names, counted without the collector's own code."""
-    key = LAYOUT.table(Table.PAIRS)
+def num_orphans(store: ObjectStore, key: str) -> int:
+    """Data files of a table that no version names, counted without the collector's own code."""
     latest = open_lance(store, key, None)
     named = {
         Path(file.path).stem

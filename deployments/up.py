@@ -47,7 +47,7 @@ def run_fleet(root: str, port: int) -> None:
     places_here = places(visible_gpus())
     _require_free(port)
     os.environ.update(fleet_settings(home, port))  # before Prefect is imported: it reads them once
-    server = Child("server", _server_command(port), os.environ, home / "logs" / "server.log")
+    server = Child("server", server_command(port), os.environ, home / "logs" / "server.log")
     workers = [
         Child(
             place.name,
@@ -81,7 +81,8 @@ def _set_up(root: str) -> None:
             typer.echo(f"{num_runs} runs of an earlier fleet are marked Crashed")
 
 
-def _server_command(port: int) -> list[str]:
+def server_command(port: int) -> list[str]:
+    """What starts a Prefect server that listens there."""
     return [
         *(sys.executable, "-m", "prefect", "server", "start"),
         *("--host", HOST, "--port", str(port)),
