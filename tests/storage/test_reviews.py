@@ -202,6 +202,7 @@ for number in range(num_posts):
     ]
     append_reviews(table, post)
     print(number, flush=True)
+sys.stdin.read()
 """
 
 
@@ -214,9 +215,9 @@ def test_reviewers_racing_in_processes_and_killed_lose_nothing_and_double_nothin
     environment = {**os.environ, "PYTHONPATH": str(_PROJECT), "OMP_NUM_THREADS": "1"}
 
     def reviewer(name: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*command, name, str(num_posts)], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        """It ends when its input does."""
+        arguments, pipe = [*command, name, str(num_posts)], subprocess.PIPE
+        return subprocess.Popen(arguments, env=environment, stdin=pipe, stdout=pipe, text=True)
 
     ended = threading.Event()
 
