@@ -4,6 +4,7 @@ No container engine is needed: the same commands run with the same environment, 
 Postgres and Redis and SeaweedFS's S3.
 """
 
+import importlib
 import importlib.util
 import urllib.error
 import urllib.request
@@ -49,13 +50,12 @@ def test_every_prefect_setting_exists_in_the_installed_prefect() -> None:
     assert not hasattr(prefect.settings, "PREFECT_SERVER_SERVICES_NO_SUCH_SETTING")
 
 
-def test_every_setting_of_redis_exists_in_the_installed_prefect_redis() -> None:
-    settings = pytest.importorskip("prefect_redis.client").RedisMessagingSettings
-    prefix = settings.model_config["env_prefix"]
-    known = {f"{prefix}{field}".upper() for field in settings.model_fields}
+def test_every_part_of_redis_has_its_address_in_the_installed_prefect_redis() -> None:
+    messaging = pytest.importorskip("prefect_redis.client").RedisMessagingSettings
+    cleanup = importlib.import_module("prefect_redis.cleanup_queue").RedisWorkerCleanupQueueSettings
+    prefixes = [kind.model_config["env_prefix"] for kind in (messaging, cleanup)]
     named = {name for name, _ in _environments() if name.startswith("PREFECT_REDIS_")}
-    assert named
-    assert named <= known
+    assert named == {f"{prefix}url".upper() for prefix in prefixes}, "or it is looked for here"
 
 
 def test_every_prefect_setting_has_a_value_that_prefect_takes(
