@@ -45,6 +45,7 @@ def shared_state(postgres_port: int, redis_port: int) -> dict[str, str]:
         f"{server}_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
         f"{server}_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
         f"{server}_DOCKET_URL": f"{redis}/1",
+        "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL": f"{redis}/0",
         "PREFECT_REDIS_MESSAGING_URL": f"{redis}/0",
     }
 
