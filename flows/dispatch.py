@@ -17,6 +17,8 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 
+from flows.cancelled import interrupted_when_cancelled
+from flows.pool_watch import PoolWatch
 from flows.shard_runs import ShardFlow, ShardRuns, open_shard_runs
 from flows.shards import SHARED_FATE, inline_subflows, stop_if_hopeless
 from flows.work import ShardRef, Work
@@ -59,9 +61,11 @@ def dispatched(work: Work) -> Iterator[RunShards]:
         if work.plan.execution.dispatch == "work-pool":
             # no lock: orchestrators at once share their shards' runs and publish exactly once
             with open_shard_runs(work) as runs:
-                yield WorkPoolShards(runs, work.plan.execution.shard_attempts).run
+                watch = PoolWatch(work.plan.name, runs.idle_pools)
+                yield WorkPoolShards(runs, work.plan.execution.shard_attempts, watch).run
         else:
-            with exclusive_run(work.dataset.store, work.dataset.layout):
+            busy = exclusive_run(work.dataset.store, work.dataset.layout)
+            with busy, interrupted_when_cancelled():
                 yield run_in_process
 
 
@@ -87,11 +91,13 @@ class WorkPoolShards:
     Args:
         runs: The server's side.
         max_attempts: Runs of one stage of a shard, as long as they leave units unsettled.
+        watch: Says when runs wait in a pool without a worker.
     """
 
-    def __init__(self, runs: ShardRuns, max_attempts: int) -> None:
+    def __init__(self, runs: ShardRuns, max_attempts: int, watch: PoolWatch) -> None:
         self._runs = runs
         self._max_attempts = max_attempts
+        self._watch = watch
         self._awaited: dict[UUID, _Awaited] = {}
 
     def run(self, shards: Iterable[Stages]) -> None:
@@ -109,6 +115,7 @@ class WorkPoolShards:
                 time.sleep(POLL_SECONDS)
                 for run, state in self._runs.ended(self._awaited).items():
                     self._ended(self._awaited.pop(run), state)
+                self._watch.look(self._awaited)
 
     def _go_on(self, stages: Stages) -> None:
         """Begin the next stage of a shard that has anything to settle."""

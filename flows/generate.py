@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from prefect import flow
 
+from flows.cancelled import reports_cancelled
 from flows.dispatch import ShardStage, dispatched
 from flows.plans import DatasetPlan, ExecutionPlan
 from flows.pools import require_dispatch
@@ -31,6 +32,7 @@ DEFAULT_ROOT = "./factory"
 
 
 @flow(name="generate-dataset", flow_run_name="generate {plan.name}")
+@reports_cancelled
 def generate_dataset(plan: DatasetPlan, root: str = DEFAULT_ROOT) -> Release:
     """Make a balanced, verified set of image-report pairs (study 1).
 
@@ -43,6 +45,7 @@ def generate_dataset(plan: DatasetPlan, root: str = DEFAULT_ROOT) -> Release:
 
 
 @flow(name="retry-failed-units", flow_run_name="retry {dataset}")
+@reports_cancelled
 def retry_failed_units(
     dataset: str, root: str = DEFAULT_ROOT, execution: ExecutionPlan | None = None
 ) -> Release:

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from flows.pool_watch import LOOK_SECONDS
 from flows.training_plans import PretrainPlan
 from flows.work import Work
 from models.vlp.training_log import LOG_FILE
@@ -31,6 +32,7 @@ from storage.layout import DatasetLayout, model_folder
 from storage.objects import LocalStore, ObjectStore, open_store
 from storage.records import Stage
 from tasks.training import run_name
+from tasks.waiting import idle_pools_of
 
 REFRESH_SECONDS = 0.5
 PAINTER_STAGES = ("autoencoder", "denoiser")
@@ -57,7 +59,15 @@ def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
                     bars[stage] = progress.add_task(str(stage), total=None)
                 progress.update(bars[stage], completed=len(_settled(work, stage)), total=num_units)
 
-        with _every(REFRESH_SECONDS, refresh):
+        idle = progress.add_task("", total=None, visible=False)
+
+        def refresh_idle() -> None:
+            if work is not None:
+                pools = idle_pools_of(work.dataset.store.root, work.plan.name)
+                said = "; ".join(map(str, pools))
+                progress.update(idle, description=said, visible=bool(pools))
+
+        with _every(REFRESH_SECONDS, refresh), _every(LOOK_SECONDS, refresh_idle):
             yield
 
 

@@ -20,15 +20,17 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
 )
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
+from flows.cancelled import cancelled_in_prefect
 from flows.shards import ShardSummary
 from flows.work import ShardRef, Work
-from storage.errors import DispatchFailed, RunCancelled
+from storage.errors import DispatchFailed
+from tasks.waiting import IdlePool, idle_pools
 
 SERVER_PATIENCE_SECONDS = 300.0  # beyond the minute for which Prefect's own client tries again
 _SERVER_PAUSE_SECONDS = 5.0
@@ -79,12 +81,17 @@ class ShardRuns:
         """
         states = _patiently(lambda: self._states([self._own_run.id, *runs]))
         if self._own_run.deployment_id is None and _is_cancelled(states.get(self._own_run.id)):
-            raise RunCancelled(
-                f"run {self._own_run.name!r} was cancelled in Prefect, and its shards with it; "
-                "run the same command again to go on from what is settled"
-            )
+            raise cancelled_in_prefect(self._own_run.name)
         found = {run: states.get(run) for run in runs}
         return {run: state for run, state in found.items() if state is None or state.is_final()}
+
+    def idle_pools(self, runs: Collection[UUID]) -> list[IdlePool]:
+        """The pools that begin none of those of the runs that wait in them.
+
+        Raises:
+            DispatchFailed: If the server stays away.
+        """
+        return _patiently(lambda: idle_pools(self._client, self._waiting([*runs])))
 
     def own_run_is_cancelled(self) -> bool:
         """Whether somebody cancelled the orchestrator, as against a worker that stops."""
@@ -132,12 +139,16 @@ class ShardRuns:
         return f"{self._name}:{flow_name}:{place}:{generation}"
 
     def _states(self, runs: list[UUID]) -> Mapping[UUID, State[Any] | None]:
-        states: dict[UUID, State[Any] | None] = {}
+        return {run.id: run.state for run in self._read(runs)}
+
+    def _waiting(self, runs: list[UUID]) -> Iterator[FlowRun]:
+        """Those that no worker has taken."""
+        return (run for run in self._read(runs) if run.state_type is StateType.SCHEDULED)
+
+    def _read(self, runs: list[UUID]) -> Iterator[FlowRun]:
         for first in range(0, len(runs), _RUNS_A_READ):
             some = FlowRunFilter(id=FlowRunFilterId(any_=runs[first : first + _RUNS_A_READ]))
-            found = self._client.read_flow_runs(flow_run_filter=some)
-            states |= {run.id: run.state for run in found}
-        return states
+            yield from self._client.read_flow_runs(flow_run_filter=some)
 
 
 def deployment_name(flow_name: str) -> str:

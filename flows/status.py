@@ -1,7 +1,7 @@
 """What a dataset has and lacks: one answer for the command line, the UI and machines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flows.work import Work
@@ -13,6 +13,7 @@ from storage.settled import SettledRecords
 from storage.throughput import Throughput, busy_seconds, throughput, throughput_by_worker
 from tasks.acceptance import FindingAcceptance, finding_acceptance
 from tasks.running import running_units
+from tasks.waiting import IdlePool, idle_pools_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class DatasetStatus:
-    """State of a dataset, by plan, ledger and releases."""
+    """State of a dataset, by plan, ledger and releases.
+
+    Attributes:
+        idle_pools: Work pools in which its shards wait and nothing is begun.
+    """
 
     dataset: str
     fingerprint: str
@@ -59,6 +64,7 @@ class DatasetStatus:
     samples_per_second: float
     engine_seconds_per_accepted: float | None
     tokens_per_accepted: float | None
+    idle_pools: Sequence[IdlePool]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -88,6 +94,7 @@ class DatasetStatus:
             "samples_per_second": round(self.samples_per_second, 3),
             "engine_seconds_per_accepted": _rounded(self.engine_seconds_per_accepted, 4),
             "tokens_per_accepted": _rounded(self.tokens_per_accepted, 1),
+            "idle_pools": [asdict(pool) for pool in self.idle_pools],
         }
 
 
@@ -144,6 +151,7 @@ def dataset_status(work: Work) -> DatasetStatus:
         tokens_per_accepted=_per_pair(
             sum(pace.num_tokens for pace in paces.values()), num_accepted
         ),
+        idle_pools=idle_pools_of(work.dataset.store.root, work.plan.name),
     )
 
 

@@ -27,6 +27,7 @@ def status_text(status: DatasetStatus) -> str:
         )
         if len(one.workers) > 1:
             lines += [f"    {name:<22} {_pace(of)}" for name, of in one.workers.items()]
+    lines += [f"  waiting      {pool}" for pool in status.idle_pools]
     release = status.release
     lines.append(f"  release      {release.release_id if release else 'none yet'}")
     if status.engine_seconds_per_accepted is not None:

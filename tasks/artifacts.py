@@ -11,6 +11,7 @@ from storage.releases import Release
 from storage.selection import Selection
 from tasks.acceptance import FindingAcceptance
 from tasks.tagging import EntityFigures
+from tasks.waiting import IdlePool
 
 
 def show_acceptance(dataset: str, selection: Selection) -> None:
@@ -56,6 +57,16 @@ def show_release(root: str, release: Release) -> None:
         ),
         key=f"{artifact_key(release.dataset)}-release",
         description=f"Release {release.number} of {release.dataset}.",
+    )
+
+
+def show_idle_pools(dataset: str, pools: Sequence[IdlePool]) -> None:
+    """Which work pools begin none of the shards that wait in them; none: all goes on."""
+    said = "\n".join(f"- {pool}" for pool in pools) or "No shard waits in vain."
+    create_markdown_artifact(
+        markdown=said,
+        key=f"{artifact_key(dataset)}-waiting",
+        description=f"Work pools that begin no shards of {dataset}.",
     )
 
 

@@ -5,9 +5,13 @@ import os
 import re
 from collections import Counter
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from storage.records import Stage
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +40,28 @@ def running_units(root: str, dataset: str) -> dict[Stage, int] | None:
         return None
 
 
+def shard_runs(
+    client: "SyncPrefectClient", root: str, dataset: str, state: Literal["RUNNING", "SCHEDULED"]
+) -> "list[FlowRun]":
+    """Runs of a dataset's shards in a state, of the 200 that the server gives at once."""
+    from prefect.client.schemas import filters
+
+    of_dataset = filters.FlowRunFilter(
+        state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[state])),
+        name=filters.FlowRunFilterName(like_=f" {dataset} shard "),
+    )
+    runs = client.read_flow_runs(flow_run_filter=of_dataset, limit=_PAGE)
+    return [run for run in runs if _is_of(run.parameters.get("shard"), root, dataset)]
+
+
 def _ask_server(root: str, dataset: str) -> dict[Stage, int]:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
 
-    of_dataset = filters.FlowRunFilter(
-        state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=["RUNNING"])),
-        name=filters.FlowRunFilterName(like_=f" {dataset} shard "),
-    )
     is_running = filters.TaskRunFilterStateType(any_=["RUNNING"])
     counts: Counter[Stage] = Counter()
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=of_dataset, limit=_PAGE)
-        shards = [run.id for run in runs if _is_of(run.parameters.get("shard"), root, dataset)]
+        shards = [run.id for run in shard_runs(client, root, dataset, "RUNNING")]
         if not shards:
             return {}
         for offset in count(0, _PAGE):

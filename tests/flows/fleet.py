@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,10 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
+    LogFilter,
+    LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import FlowRun, State
 
@@ -63,6 +67,7 @@ class Fleet:
     url: str
     folder: Path
     environment: Mapping[str, str]
+    server: "Server"
 
     def deploy(self) -> None:
         """The pool, and a deployment of every flow in it, named as the flow."""
@@ -114,13 +119,27 @@ class Fleet:
 
     def limit(self, num_runs: int | None) -> None:
         """How many runs the pool takes at a time."""
+        self._set_pool(concurrency_limit=num_runs)
+
+    def pause(self) -> None:
+        """What `prefect work-pool pause` does."""
+        self._set_pool(is_paused=True)
+
+    def resume(self) -> None:
+        """What `prefect work-pool resume` does."""
+        self._set_pool(is_paused=False)
+
+    def _set_pool(self, **changes: Any) -> None:
         with self.client() as client:
-            client.request(
-                "PATCH",
-                "/work_pools/{name}",
-                path_params={"name": POOL},
-                json={"concurrency_limit": num_runs},
-            )
+            client.request("PATCH", "/work_pools/{name}", path_params={"name": POOL}, json=changes)
+
+    def log_of(self, flow_name: str) -> str:
+        """What the runs of a flow have logged, as the UI shows it."""
+        with self.client() as client:
+            named = FlowFilter(name=FlowFilterName(any_=[flow_name]))
+            runs = [run.id for run in client.read_flow_runs(flow_filter=named)]
+            wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=runs))
+            return "\n".join(log.message for log in client.read_logs(wanted))
 
     def command(self, *words: str) -> "subprocess.Popen[str]":
         """`cxr-factory`, speaking to this server."""
@@ -148,22 +167,46 @@ def prefect_server(folder: Path) -> Iterator[Fleet]:
             "PREFECT_API_URL": url,
             "PREFECT_SERVER_UI_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "OMP_NUM_THREADS": "1",
         }
     )
     environment.pop("PREFECT_SERVER_DATABASE_CONNECTION_URL", None)
-    server = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(server, environment, folder / "server.log"):
-        wait_for("Prefect's server", lambda: _answers(f"{url}/health"), _READY_SECONDS)
-        yield Fleet(url, folder, environment)
+    server = Server(url, port, environment, folder / "server.log")
+    try:
+        server.start()
+        yield Fleet(url, folder, environment, server)
+    finally:
+        server.kill()
+
+
+class Server:
+    """A server that may be killed and started again on its port and database."""
+
+    def __init__(self, url: str, port: int, environment: Mapping[str, str], log: Path) -> None:
+        self._url, self._environment, self._log = url, environment, log
+        self._command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1"]
+        self._command += ["--port", str(port)]
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._running.enter_context(_running(self._command, self._environment, self._log))
+        wait_for("Prefect's server", lambda: _answers(f"{self._url}/health"), _READY_SECONDS)
+
+    def kill(self) -> None:
+        """By SIGKILL."""
+        self._running.close()
 
 
 @contextmanager
-def process_worker(fleet: Fleet) -> Iterator[int]:
+def process_worker(fleet: Fleet, name: str = "worker") -> Iterator[int]:
     """A worker of the pool, once it is online; gives its process id."""
     worker = [BIN / "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    with _running(worker, fleet.environment, fleet.folder / "worker.log") as pid:
-        wait_for("the worker", lambda: _has_worker(fleet), _READY_SECONDS)
+    log = fleet.folder / f"{name}.log"
+    with _running([*worker, "--name", name], fleet.environment, log) as pid:
+        wait_for("the worker", lambda: _has_worker(fleet, name), _READY_SECONDS)
         yield pid
 
 
@@ -194,7 +237,8 @@ def _running(command: list[Any], environment: Mapping[str, str], log: Path) -> I
         try:
             yield process.pid
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended, and was waited for
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -204,9 +248,9 @@ def _answers(address: str) -> bool | None:
     return None
 
 
-def _has_worker(fleet: Fleet) -> bool | None:
+def _has_worker(fleet: Fleet, name: str) -> bool | None:
     with fleet.client() as client:
-        return bool(client.read_workers_for_work_pool(POOL)) or None
+        return any(one.name == name for one in client.read_workers_for_work_pool(POOL)) or None
 
 
 def _free_port() -> int:

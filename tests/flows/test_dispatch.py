@@ -17,6 +17,7 @@ from prefect.states import Cancelled, Completed, Crashed, Failed
 from flows import dispatch, shard_runs
 from flows.dispatch import ShardStage, Stages, WorkPoolShards
 from flows.generate import paint_image_shard, write_report_shard
+from flows.pool_watch import PoolWatch
 from flows.pools import require_dispatch
 from flows.shard_runs import ShardFlow
 from flows.work import ShardRef
@@ -83,7 +84,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _run(runs: ScriptedRuns, num_shards: int = 2, max_attempts: int = 3) -> None:
-    shards = WorkPoolShards(runs, max_attempts)  # type: ignore[arg-type]
+    watch = PoolWatch("tiny", lambda _: [])
+    shards = WorkPoolShards(runs, max_attempts, watch)  # type: ignore[arg-type]
     shards.run(runs.stages(number) for number in range(num_shards))
 
 

@@ -2,12 +2,10 @@
 
 import os
 import signal
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lance
 import pytest
 import yaml
 from prefect.client.schemas.objects import FlowRun
@@ -16,78 +14,29 @@ from prefect.states import Cancelling, Scheduled
 
 from flows import pools
 from flows.generate import generate_dataset
-from flows.plans import DatasetPlan, ExecutionPlan
+from flows.plans import ExecutionPlan
 from flows.work import open_work
 from storage.errors import DispatchFailed, EngineFailed
 from storage.records import Stage
-from storage.releases import open_release
-from tests.flows.conftest import tiny_plan
 from tests.flows.fleet import Fleet, prefect_server, process_worker, processes_with, wait_for
+from tests.flows.patient import identities, patient_painter, patient_plan
 
 pytestmark = pytest.mark.timeout(900)  # each flow run takes 5 to 10 s of CPU to start
-
-PAINTER = """
-    import os
-    import time
-    from pathlib import Path
-    from typing import Literal
-    from models.painters.configs import PhantomConfig
-
-    class PatientConfig(PhantomConfig):
-        kind: Literal["patient"] = "patient"
-
-        def open(self):
-            return PatientPainter(super().open())
-
-    class PatientPainter:
-        '''A phantom that fails as long as a file `broken` is there, and waits while `hold` is.'''
-
-        def __init__(self, phantom):
-            self.info, self.max_batch_size = phantom.info, phantom.max_batch_size
-            self.close, self._phantom = phantom.close, phantom
-            self._folder = Path(os.environ["PATIENT_FOLDER"])
-
-        def paint(self, requests):
-            if (self._folder / "broken").exists():
-                raise RuntimeError("Xid 79: GPU has fallen off the bus")
-            while (self._folder / "hold").exists():
-                time.sleep(0.05)
-            return self._phantom.paint(requests)
-"""
-
-
-def _plan(**changes: Any) -> DatasetPlan:
-    """16 samples in two shards of two units, with a painter that can be held."""
-    execution = {"shard_units": 2, "num_processes": 1, "retry_delay_seconds": 0.0}
-    painter = {"kind": "patient", "image_size_px": 64}
-    execution |= {"unit_retries": 0} | changes
-    return tiny_plan(target={"all": 16}, painter=painter, execution=execution)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where the painter looks for `hold` and `broken`, with its package on every path."""
     folder = tmp_path_factory.mktemp("fleet")
-    site = folder / "site"
-    info = site / "patient_painter-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "patient_painter.py").write_text(textwrap.dedent(PAINTER))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: patient-painter\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[cxr_factory.painters]\npatient = patient_painter:PatientConfig\n"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(site))
-        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
-        patch.setenv("PATIENT_FOLDER", str(folder))
+    with patient_painter(folder):
         yield folder
 
 
 @pytest.fixture(scope="module")
 def inline(folder: Path) -> set[tuple[str, str]]:
     """The release that all others must equal."""
-    generate_dataset(_plan(), str(folder / "inline"))
-    return _identities(folder / "inline")
+    generate_dataset(patient_plan(), str(folder / "inline"))
+    return identities(folder / "inline")
 
 
 @pytest.fixture(scope="module")
@@ -108,21 +57,11 @@ def fleet(server: Fleet) -> Iterator[Fleet]:
                     os.kill(pid, signal.SIGKILL)
 
 
-def _identities(root: Path) -> set[tuple[str, str]]:
-    work = open_work(str(root), "tiny")
-    release = open_release(work.dataset.store, work.dataset.layout)
-    assert release.complete
-    pairs = lance.dataset(root / "datasets/tiny/pairs.lance")
-    rows = pairs.to_table(columns=["sample_id", "sha256"]).to_pylist()
-    assert len(rows) == release.num_accepted > 0
-    return {(row["sample_id"], row["sha256"]) for row in rows}
-
-
 def test_require_dispatch_names_what_is_missing(
     server: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pools, "WORKER_WAIT_SECONDS", 0.0)
-    plan = _plan(dispatch="work-pool")
+    plan = patient_plan(dispatch="work-pool")
     with temporary_settings({PREFECT_API_URL: server.url}):
         with pytest.raises(DispatchFailed, match=r"'write-report-shard/.*found none"):
             pools.require_dispatch(plan, "/factory")
@@ -147,7 +86,7 @@ def test_two_orchestrators_a_failed_and_a_killed_run_make_what_inline_makes(
     fleet: Fleet, inline: set[tuple[str, str]]
 ) -> None:
     hold, broken = fleet.folder / "hold", fleet.folder / "broken"
-    plan = _plan(shard_units=4, shard_attempts=9, queue="urgent").model_dump(mode="json")
+    plan = patient_plan(shard_units=4, shard_attempts=9, queue="urgent").model_dump(mode="json")
     (fleet.folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     words = ("generate", "plan.yaml", "--root", "two", "--dispatch", "work-pool", "--json")
     hold.touch()
@@ -162,7 +101,7 @@ def test_two_orchestrators_a_failed_and_a_killed_run_make_what_inline_makes(
     for command in commands:
         said = command.communicate(timeout=240)
         assert command.returncode == 0, said
-    assert _identities(fleet.folder / "two") == inline
+    assert identities(fleet.folder / "two") == inline
     assert len(fleet.runs("write-report-shard")) == 1, "both wait for the same run"
     painted = fleet.runs("paint-image-shard")
     states = [run.state.name for run in painted if run.state]
@@ -178,11 +117,11 @@ def test_cancelled_dataset_stops_and_is_retried_to_what_inline_makes(
     before = {run.id for run in fleet.runs("paint-image-shard")}
     broken.touch()
     with pytest.raises(EngineFailed, match=r"4 of 4 units are not settled.*off the bus"):
-        generate_dataset(_plan(), str(root))  # all is written
+        generate_dataset(patient_plan(), str(root))  # all is written
     broken.unlink()
     hold.touch()
     fleet.limit(2)  # the orchestrator and one of its two shards
-    plan = _plan(dispatch="work-pool").model_dump(mode="json")
+    plan = patient_plan(dispatch="work-pool").model_dump(mode="json")
     dataset = fleet.submit("generate-dataset", {"plan": plan, "root": str(root)})
     held = wait_for("a paint run", lambda: _first(fleet, "paint-image-shard", "Running"))
     wait_for("an engine's process", lambda: "models.engine_child" in _commands(fleet) or None)
@@ -200,14 +139,14 @@ def test_cancelled_dataset_stops_and_is_retried_to_what_inline_makes(
     missing = {"dataset": "tiny", "root": str(root)}
     missing |= {"execution": {"dispatch": "work-pool", "shard_units": 2, "num_processes": 1}}
     assert fleet.ended(fleet.submit("retry-failed-units", missing)).is_completed()
-    assert _identities(root) == inline
+    assert identities(root) == inline
     num_painted = len(fleet.runs("paint-image-shard"))
     assert num_painted == len(before) + len(painted) + 2
 
     fleet.set_state(dataset, Scheduled())  # Retry, in Prefect's UI
     wait_for("its new start", lambda: _first(fleet, "generate-dataset", "Running"))
     assert fleet.ended(dataset).is_completed()
-    assert _identities(root) == inline
+    assert identities(root) == inline
     assert len(fleet.runs("paint-image-shard")) == num_painted, "nothing was missing"
 
 
@@ -215,7 +154,7 @@ def test_cancelled_dataset_stops_and_is_retried_to_what_inline_makes(
 def test_cancelled_inline_dataset_leaves_no_process(fleet: Fleet) -> None:
     hold = fleet.folder / "hold"
     hold.touch()
-    plan = _plan().model_dump(mode="json")
+    plan = patient_plan().model_dump(mode="json")
     root = str(fleet.folder / "inline-cancelled")
     run = fleet.submit("generate-dataset", {"plan": plan, "root": root})
     wait_for("an engine's process", lambda: "models.engine_child" in _commands(fleet) or None)
