@@ -4,8 +4,9 @@ Prefect itself never notices: a run whose host lost power stays Running for ever
 it waits too. Once it is Crashed, dispatch starts the shard again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
@@ -46,6 +47,21 @@ def silent_runs(silent_for: timedelta = SILENT_FOR) -> AutomationCore:
     )
 
 
+def mute_runs(silent_for: timedelta = SILENT_FOR) -> AutomationCore:
+    """Crash what a worker started and never sent its first heartbeat: killed as it began.
+
+    Only runs of deployments: each sends one as it begins, where an inline subflow sends none.
+    """
+    return _crash(
+        name="Crash runs that send no first heartbeat",
+        message=f"no heartbeat in its first {silent_for.seconds} s: its process or host is gone",
+        after={f"{_RUN}Running"},
+        expect=_LEFT | {f"{_RUN}heartbeat"},
+        within=silent_for,
+        match_related={"prefect.resource.role": "deployment"},
+    )
+
+
 def stuck_runs(pending_for: timedelta = PENDING_FOR) -> AutomationCore:
     """Crash what a worker took and did not start for so long."""
     return _crash(
@@ -59,7 +75,7 @@ def stuck_runs(pending_for: timedelta = PENDING_FOR) -> AutomationCore:
 
 def ensure_automations(client: SyncPrefectClient) -> Iterator[Change]:
     """Create or renew the automations that no deployment owns."""
-    for automation in (silent_runs(), stuck_runs()):
+    for automation in (silent_runs(), mute_runs(), stuck_runs()):
         yield ensure_automation(client, automation)
 
 
@@ -83,7 +99,12 @@ def _does(automation: Automation | AutomationCore) -> dict[str, object]:
 
 
 def _crash(
-    name: str, message: str, after: set[str], expect: set[str], within: timedelta
+    name: str,
+    message: str,
+    after: set[str],
+    expect: set[str],
+    within: timedelta,
+    match_related: Mapping[str, str] = MappingProxyType({}),
 ) -> AutomationCore:
     return AutomationCore(
         name=name,
@@ -91,6 +112,7 @@ def _crash(
         trigger=EventTrigger(
             posture=Posture.Proactive,
             match={"prefect.resource.id": f"{_RUN}*"},
+            match_related=dict(match_related),
             for_each={"prefect.resource.id"},
             after=after,
             expect=expect,
