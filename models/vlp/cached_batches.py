@@ -8,7 +8,7 @@ towers again to carry its share of that gradient into the weights. It costs one 
 The gradient is that of one large batch for towers that treat each sample alone. Batch
 normalisation does not: its statistics are then each chunk's, as on several GPUs without
 synchronised statistics, so that a ResNet trains a little differently with every chunk size;
-its running averages move once a chunk. Dropout is drawn by chunk, the same in both passes.
+its running averages move once a chunk. Dropout is drawn chunk by chunk, the same in both passes.
 
 Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited
 setup", section 3.2.
@@ -55,27 +55,41 @@ def backward_in_chunks(
         The loss of the whole batch; its gradient has been taken.
     """
     seed = torch.initial_seed()
-
-    def features(chunk: int) -> tuple[ImageFeatures, list[TextFeatures]]:
-        rows = slice(chunk * chunk_size, (chunk + 1) * chunk_size)
-        torch.manual_seed(seed + chunk)  # dropout draws the same in both passes
-        return model.features(images_B1SS[rows], [ids[rows] for ids in token_ids_VBL], precision)
-
-    chunks = range(-(-len(images_B1SS) // chunk_size))
+    torch.manual_seed(seed)
     with torch.no_grad(), _running_averages_kept(model):
-        seen = [features(chunk) for chunk in chunks]
-    images = _as_leaves(_joined([images for images, _ in seen]))
-    texts = [_as_leaves(_joined(list(draw))) for draw in zip(*(t for _, t in seen), strict=True)]
+        images, texts = joined_features(model, images_B1SS, token_ids_VBL, precision, chunk_size)
+    images, texts = _as_leaves(images), [_as_leaves(text) for text in texts]
     loss = model.compare(images, texts, progress)
     torch.autograd.backward(loss.total)
     leaves = _differentiable(images, texts)
-    for chunk in chunks:
-        rows = slice(chunk * chunk_size, (chunk + 1) * chunk_size)
-        outputs = _differentiable(*features(chunk))
+    torch.manual_seed(seed)  # dropout draws what it drew in the first pass
+    for rows in _chunks(len(images_B1SS), chunk_size):
+        ids_VBL = [ids_BL[rows] for ids_BL in token_ids_VBL]
+        outputs = _differentiable(*model.features(images_B1SS[rows], ids_VBL, precision))
         asked = [(out, leaf.grad[rows]) for out, leaf in zip(outputs, leaves, strict=True)
                  if leaf.grad is not None]  # fmt: skip
         torch.autograd.backward([out for out, _ in asked], [gradient for _, gradient in asked])
     return ObjectiveLoss(loss.total.detach(), loss.terms)
+
+
+def joined_features(
+    model: VisionLanguageModel,
+    images_B1SS: Tensor,
+    token_ids_VBL: Sequence[Tensor],
+    precision: torch.dtype,
+    chunk_size: int,
+) -> tuple[ImageFeatures, list[TextFeatures]]:
+    """What the towers make of a batch, of which a chunk at a time goes through them."""
+    seen = [
+        model.features(images_B1SS[rows], [ids_BL[rows] for ids_BL in token_ids_VBL], precision)
+        for rows in _chunks(len(images_B1SS), chunk_size)
+    ]
+    draws = zip(*(texts for _, texts in seen), strict=True)
+    return _joined([images for images, _ in seen]), [_joined(list(draw)) for draw in draws]
+
+
+def _chunks(num_pairs: int, chunk_size: int) -> list[slice]:
+    return [slice(first, first + chunk_size) for first in range(0, num_pairs, chunk_size)]
 
 
 def _joined(parts: Sequence[FeaturesT]) -> FeaturesT:

@@ -24,7 +24,7 @@ from storage.errors import DamagedObject
 FORMAT = "cxr-factory vision-language model 1"
 MODEL_FILE = "model.safetensors"
 TRAINING_FILE = "training.safetensors"
-_MODEL, _OPTIMISER = "model/", "optimiser/"
+_MODEL, _OPTIMISER, _AVERAGED, _STOPPING = "model/", "optimiser/", "averaged/", "stopping/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class Checkpoint:
         model: Weights and buffers by name.
         optimiser: AdamW's tensors by "<parameter>/<name>"; empty in a finished model.
         text_architecture: Of a Hugging Face text tower, as JSON; empty for another.
+        averaged: Averaged weights by name, while training; empty where none are.
+        stopping: Of early stopping, while training; empty where there is none.
     """
 
     step: int
@@ -70,12 +72,16 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor] = field(default_factory=dict)
     text_architecture: str = ""
+    averaged: Mapping[str, Tensor] = field(default_factory=dict)
+    stopping: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint so that `path` holds the old or the new one, never half of one."""
     tensors = {_MODEL + name: value for name, value in checkpoint.model.items()}
     tensors |= {_OPTIMISER + name: value for name, value in checkpoint.optimiser.items()}
+    tensors |= {_AVERAGED + name: value for name, value in checkpoint.averaged.items()}
+    tensors |= {_STOPPING + name: value for name, value in checkpoint.stopping.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {
         "format": FORMAT,
@@ -117,6 +123,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             provenance=TrainingProvenance(**json.loads(header["provenance"])),
             model=_under(_MODEL, tensors),
             optimiser=_under(_OPTIMISER, tensors),
+            averaged=_under(_AVERAGED, tensors),
+            stopping=_under(_STOPPING, tensors),
             text_architecture=header.get("text_architecture", ""),  # none before there was a choice
         )
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError) as error:

@@ -154,6 +154,23 @@ class TrainingConfig(BaseModel):
         0.2, ge=0, le=1, description="Of matrices and kernels; biases and norms have none"
     )
     max_gradient_norm: float = Field(1.0, gt=0, le=1000, description="Gradients are clipped to it")
+    average_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The model is an exponential average of the weights with this decay a step "
+        "(0.999: about the last 1,000 steps); null: the last weights",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="End after so many looks at the validation split without a new lowest loss, "
+        "and keep the weights of the lowest; null: all steps, and the last",
+    )
+    validate_every_steps: int = Field(
+        200, ge=1, le=1_000_000, description="With patience: steps between two looks"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Of weights, order, views and dropout")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one"

@@ -109,7 +109,7 @@ class VisionLanguageModel(nn.Module):
             batch_size: Images on the device at once.
         """
         rows: list[Tensor] = []
-        with _evaluating(self):
+        with evaluating(self):
             for start in range(0, len(images), batch_size):
                 features = self._see(images[start : start + batch_size])
                 rows.append(self.objective.embed_images(features).cpu())
@@ -118,7 +118,7 @@ class VisionLanguageModel(nn.Module):
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
         """Unit-norm embeddings of texts, (N, D), in order."""
         rows: list[Tensor] = []
-        with _evaluating(self):
+        with evaluating(self):
             for start in range(0, len(texts), batch_size):
                 features = self._read(texts[start : start + batch_size])
                 rows.append(self.objective.embed_texts(features).cpu())
@@ -143,7 +143,7 @@ class VisionLanguageModel(nn.Module):
                 "grounding needs a model trained with words and regions (gloria, mgca), got "
                 f"{self.config.objective.kind}; pre-train one of those"
             )
-        with _evaluating(self):
+        with evaluating(self):
             maps_1HW = self.objective.similarity_maps(self._see([image]), self._read([text]))
         return maps_1HW[0].cpu().numpy()
 
@@ -168,7 +168,8 @@ class VisionLanguageModel(nn.Module):
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode and without gradients; its mode is put back."""
     was_training = model.training
     model.eval()
     try:

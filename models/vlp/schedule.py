@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     TEXT = 2
     IMAGE = 3
     DROPOUT = 4
+    VALIDATION = 5
 
 
 def numpy_random(seed: int, purpose: Purpose, step: int) -> np.random.Generator:

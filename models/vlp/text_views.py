@@ -28,6 +28,9 @@ class TextViews:
         self._first_token: NDArray[np.int64] = np.cumsum([0, *map(len, encoded)])
         self._tokens: NDArray[np.int32] = np.fromiter(chain.from_iterable(encoded), np.int32)
 
+    def __len__(self) -> int:
+        return len(self._first_view) - 1
+
     def draw(self, pairs: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """One view of each pair's report, uniformly, padded token ids (B, L)."""
         first, count = (

@@ -7,6 +7,7 @@ it writes to a local folder, and whoever called it takes the files from there.
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def pretrain(
         among: Ids of the samples to train on, as `provenance.choice` tells; None for all.
 
     Raises:
-        ValueError: If the table has too few training pairs, or a report without text.
+        ValueError: If the table has too few pairs to train on (or to validate on, with
+            `patience`), or a report without text.
         StoreUnavailable: If there is no such table.
         PlanMismatch: If the folder holds a run of another config or release.
         FactoryError: If the loss stops being finite.
@@ -81,14 +83,18 @@ def pretrain(
     texts = read_texts(source, Split.TRAIN, among)
     run = TrainingRun(config, texts, provenance, run_folder, previous)
     settings = config.training
-    images = open_images(
+    open_for = partial(
+        open_images,
         source,
-        texts,
-        config.image_tower.image_size_px,
-        settings.num_workers,
-        settings.memory_limit_mib,
+        size_px=config.image_tower.image_size_px,
+        num_workers=settings.num_workers,
+        memory_limit_mib=settings.memory_limit_mib,
     )
-    run.train(images, on_step)
+    validation = None
+    if settings.patience:
+        held_out = read_texts(source, Split.VALIDATION, among)
+        validation = run.validation(held_out, open_for(held_out))
+    run.train(open_for(texts), validation, on_step)
     return _result(run_folder, run.num_steps, previous.step if previous else 0)
 
 

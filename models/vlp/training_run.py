@@ -5,7 +5,8 @@ Shape suffixes: B batch, S image side, V text draws, L tokens.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.vlp.cached_batches import backward_in_chunks
 from models.vlp.checkpoint import (
@@ -30,6 +32,7 @@ from models.vlp.data import PairImages, PairTexts
 from models.vlp.images import as_input, random_views
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import ObjectiveLoss
+from models.vlp.placement import device_named, pairs_per_step, tower_precision
 from models.vlp.schedule import (
     Purpose,
     batch_pairs,
@@ -42,11 +45,12 @@ from models.vlp.text_tokenizers import TextTokenizer
 from models.vlp.text_views import TextViews, views_of
 from models.vlp.towers import build_tokenizer
 from models.vlp.training_log import LOG_FILE, StepLog, TrainingLog
+from models.vlp.validation import EarlyStopping, Validation
 from storage.errors import FactoryError
 
 
 class TrainingRun:
-    """The state that a step changes: model, optimiser, step."""
+    """The state that a step changes: model, optimiser, average, early stopping, step."""
 
     def __init__(
         self,
@@ -56,13 +60,14 @@ class TrainingRun:
         folder: Path,
         previous: Checkpoint | None,
     ) -> None:
+        """Begin a run, or go on from a checkpoint."""
         self.config, self.provenance, self.folder = config, provenance, folder
         self.num_pairs = len(texts)
-        self.batch_size = _batch_size(config.training, self.num_pairs)
+        self.batch_size = pairs_per_step(config.training, self.num_pairs)
         self.steps_per_epoch = self.num_pairs // self.batch_size
         self.num_steps = config.training.steps or config.training.epochs * self.steps_per_epoch
         self.step = previous.step if previous else 0
-        self.device = _device(config.training.device)
+        self.device = device_named(config.training.device)
 
         views = views_of(texts, config.objective.text_view)
         said = chain.from_iterable(views)
@@ -70,13 +75,34 @@ class TrainingRun:
         self.texts = TextViews(views, tokenizer, config.text_tower.max_tokens)
         self.model = _model(config, tokenizer, previous, folder).to(self.device).train()
         self.optimiser = build_optimiser(self.model, config.training)
+        self.averaged = _averaged(self.model, config.training, previous)
+        patience = config.training.patience
+        stored = previous.stopping if previous else {}
+        self.stopping = EarlyStopping(patience, stored) if patience else None
         if previous:
             restore_optimiser(self.model, self.optimiser, previous.optimiser)
 
-    def train(self, images: PairImages, on_step: Callable[[StepLog], None] | None) -> None:
+    def validation(self, texts: PairTexts, images: PairImages) -> Validation:
+        """The looks that early stopping takes, at the reports and images of the validation split.
+
+        Raises:
+            ValueError: If there are too few, or a report has no text.
+        """
+        views = views_of(texts, self.config.objective.text_view)
+        tokenizer, max_tokens = self.model.tokenizer, self.config.text_tower.max_tokens
+        read = TextViews(views, tokenizer, max_tokens)
+        return Validation(self.config, read, images, self.batch_size)
+
+    def train(
+        self,
+        images: PairImages,
+        validation: Validation | None,
+        on_step: Callable[[StepLog], None] | None,
+    ) -> None:
         """All steps that are left, with a log line each, checkpoints, and the model at the end."""
         seed = self.config.training.seed
-        pairs = batch_pairs(seed, self.num_pairs, self.batch_size, self.step + 1, self.num_steps)
+        last_step = self.step if self.stopping and self.stopping.stopped else self.num_steps
+        pairs = batch_pairs(seed, self.num_pairs, self.batch_size, self.step + 1, last_step)
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             TrainingLog(self.folder / LOG_FILE, self.step) as log,
@@ -87,11 +113,16 @@ class TrainingRun:
                 self.step += 1
                 views_B1SS = self._image_views(images_B1SS)
                 entry = self._update(views_B1SS, list(self._text_views(pairs_B)), began)
+                if validation and self.stopping:
+                    entry = self._looked(entry, validation, self.stopping)
                 log.append(entry)
                 if on_step:
                     on_step(entry)
                 self._save_if_due()
-        self._save(MODEL_FILE, with_optimiser=False)
+                if self.stopping and self.stopping.stopped:
+                    break
+        self.num_steps = self.step
+        self._save_result()
         (self.folder / TRAINING_FILE).unlink(missing_ok=True)
 
     def _image_views(self, images_B1SS: Tensor) -> Tensor:
@@ -118,6 +149,8 @@ class TrainingRun:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
         self.optimiser.step()
         self.model.objective.constrain()
+        if self.averaged:
+            self.averaged.update_parameters(self.model)
         seconds = time.perf_counter() - began
         terms = {name: term.item() for name, term in loss.terms.items()}
         return StepLog(self.step, self.num_steps, value, rate, seconds, terms)
@@ -126,7 +159,7 @@ class TrainingRun:
         self, images_B1SS: Tensor, ids_VBL: list[Tensor], progress: float
     ) -> ObjectiveLoss:
         """The batch's loss, and its gradient in the weights."""
-        precision = _precision(self.config.training, self.device)
+        precision = tower_precision(self.config.training, self.device)
         chunk_size = self.config.training.chunk_size
         if chunk_size and chunk_size < len(images_B1SS):
             return backward_in_chunks(
@@ -135,6 +168,23 @@ class TrainingRun:
         loss = self.model.loss(images_B1SS, ids_VBL, progress, precision)
         torch.autograd.backward(loss.total)
         return loss
+
+    def _looked(self, entry: StepLog, validation: Validation, stopping: EarlyStopping) -> StepLog:
+        """The step's entry, with the validation loss where one is due."""
+        if self.step % self.config.training.validate_every_steps and self.step < self.num_steps:
+            return entry
+        precision = tower_precision(self.config.training, self.device)
+        loss = validation.loss(self._trained(), self.step / self.steps_per_epoch, precision)
+        stopping.see(self._finite(loss, entry.learning_rate), self._trained().state_dict())
+        return replace(entry, terms={**entry.terms, "validation": loss})
+
+    def _trained(self) -> VisionLanguageModel:
+        """The model as it would be used: the average, where one is kept."""
+        if self.averaged is None:
+            return self.model
+        averaged = self.averaged.module
+        assert isinstance(averaged, VisionLanguageModel)
+        return averaged
 
     def _finite(self, loss: float, rate: float) -> float:
         if math.isfinite(loss):
@@ -147,49 +197,28 @@ class TrainingRun:
     def _save_if_due(self) -> None:
         due = self.step % self.config.training.checkpoint_every_steps == 0
         if due and self.step < self.num_steps:
-            self._save(TRAINING_FILE, with_optimiser=True)
+            state = replace(
+                self._checkpoint(self.model.state_dict()),
+                optimiser=optimiser_tensors(self.model, self.optimiser),
+                averaged=self.averaged.state_dict() if self.averaged else {},
+                stopping=self.stopping.tensors() if self.stopping else {},
+            )
+            save_checkpoint(state, self.folder / TRAINING_FILE)
 
-    def _save(self, name: str, *, with_optimiser: bool) -> None:
-        checkpoint = Checkpoint(
-            self.step,
-            self.num_steps,
-            self.config,
-            self.model.tokenizer,
-            self.provenance,
-            self.model.state_dict(),
-            optimiser_tensors(self.model, self.optimiser) if with_optimiser else {},
-            self.model.text_tower.architecture,
+    def _save_result(self) -> None:
+        best = self.stopping.best if self.stopping else self._trained().state_dict()
+        save_checkpoint(self._checkpoint(best), self.folder / MODEL_FILE)
+
+    def _checkpoint(self, weights: Mapping[str, Tensor]) -> Checkpoint:
+        return Checkpoint(
+            step=self.step,
+            num_steps=self.num_steps,
+            config=self.config,
+            tokenizer=self.model.tokenizer,
+            provenance=self.provenance,
+            model=weights,
+            text_architecture=self.model.text_tower.architecture,
         )
-        save_checkpoint(checkpoint, self.folder / name)
-
-
-def _batch_size(settings: TrainingConfig, num_pairs: int) -> int:
-    """The planned batch, or all pairs where there are fewer."""
-    if num_pairs < 2:
-        raise ValueError(
-            f"training needs at least 2 pairs to contrast, got {num_pairs}; generate more"
-        )
-    batch_size = min(settings.batch_size, num_pairs)
-    if settings.chunk_size and batch_size % settings.chunk_size:
-        raise ValueError(
-            f"chunk_size must divide the batch of {batch_size} pairs, got {settings.chunk_size}; "
-            "choose another, so that no chunk is a rest"
-        )
-    return batch_size
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device must be one this host has, got {name!r}; try auto or cpu")
-    return torch.device(name)
-
-
-def _precision(settings: TrainingConfig, device: torch.device) -> torch.dtype:
-    if settings.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
 
 
 def _model(
@@ -201,6 +230,19 @@ def _model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(config.training.seed, Purpose.WEIGHTS, 0))
         return VisionLanguageModel(config, tokenizer)
+
+
+def _averaged(
+    model: VisionLanguageModel, settings: TrainingConfig, previous: Checkpoint | None
+) -> AveragedModel | None:
+    """The average of the weights, where the plan wants one; buffers are the last step's."""
+    if settings.average_decay is None:
+        return None
+    average = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(model, multi_avg_fn=average)
+    if previous:
+        averaged.load_state_dict(dict(previous.averaged))
+    return averaged
 
 
 def build_optimiser(model: VisionLanguageModel, settings: TrainingConfig) -> torch.optim.AdamW:
