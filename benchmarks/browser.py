@@ -59,7 +59,7 @@ def main() -> None:
         root = options.root or scratch
         made = make(root, options.rows, options.image_bytes)
         with served(root) as (address, pid):
-            measured = asyncio.run(measure(address))
+            measured = asyncio.run(measure(address, pid))
             measured["server_peak_mib"] = peak_mib(pid)
     line = {"benchmark": "browser", **vars(options), **made, **measured}
     line |= {"cpu_count": os.cpu_count(), "load": [round(one, 1) for one in os.getloadavg()]}
@@ -187,7 +187,7 @@ def served(root: str) -> Iterator[tuple[str, int]]:
         server.wait()
 
 
-async def measure(address: str) -> Row:
+async def measure(address: str, pid: int) -> Row:
     """Each kind of page 50 times one after another, then 32 people at once."""
     pages = f"{address}/datasets/{NAME}/1/pairs"
     async with aiohttp.ClientSession() as session:
@@ -198,7 +198,10 @@ async def measure(address: str) -> Row:
         counts = await _json(session, f"{address}/api/datasets/{NAME}/releases/1/pairs/counts")
         asked = _asked(pages, listed, counts)
         for kind, addresses in asked.items():
+            before = cpu_seconds(pid)
             seconds = [await _get(session, one) for one in addresses]
+            cpu = (cpu_seconds(pid) - before) / len(addresses)
+            figures[f"{kind}_cpu_ms"] = round(cpu * 1000, 1)
             figures[f"{kind}_ms"] = round(statistics.median(seconds) * 1000, 1)
             figures[f"{kind}_worst_ms"] = round(max(seconds) * 1000, 1)
     everything = [one for addresses in asked.values() for one in addresses]
@@ -256,6 +259,12 @@ async def _json(session: aiohttp.ClientSession, address: str) -> Row:
         answer.raise_for_status()
         found: Row = await answer.json()
         return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far: what a busy machine does not stretch."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mib(pid: int) -> int:

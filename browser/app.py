@@ -1,8 +1,12 @@
 """The web application: its routes, its guard, and what it says when something is wrong."""
 
 import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -32,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
+        lifespan=_few_at_once,
     )
     app.state.library = Library(settings)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
@@ -44,6 +49,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.middleware("http")(_last_resort)
     add_access(app, settings)  # around all of it
     return app
+
+
+@asynccontextmanager
+async def _few_at_once(_: FastAPI) -> AsyncIterator[None]:
+    """Answer few requests at the same time: more only take each other's cores and memory."""
+    current_default_thread_limiter().total_tokens = max(4, 2 * (os.cpu_count() or 1))
+    yield
 
 
 async def _last_resort(request: Request, call_next: Next) -> Response:

@@ -37,7 +37,8 @@ from storage.tables import lance_errors
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _SIGNATURE_DIGITS = 64
-_BATCH_ROWS = 1 << 14
+_BATCH_ROWS, _BATCHES_AHEAD = 1 << 13, 2  # Lance's own 16 batches and 2 GiB are much to hold
+_BUFFER_BYTES = 64 << 20
 _TWIN = re.compile(r" from sample \d+$")  # a near-duplicate's measure names its twin
 _SINGLE: dict[str, tuple[str, Callable[..., str]]] = {  # facet -> Lance column, its words
     "view": ("view", str),
@@ -60,7 +61,13 @@ def read_index(dataset: lance.LanceDataset, table: Table) -> TableIndex:
     columns = {name: f"`{name}`" for name in plain} | _ENGINES
     reading = _Reading(singles)
     with lance_errors(dataset.uri):
-        scanner = dataset.scanner(columns=columns, with_row_id=True, batch_size=_BATCH_ROWS)
+        scanner = dataset.scanner(
+            columns=columns,
+            with_row_id=True,
+            batch_size=_BATCH_ROWS,
+            batch_readahead=_BATCHES_AHEAD,
+            io_buffer_size=_BUFFER_BYTES,
+        )
         for batch in scanner.to_batches():
             reading.add(batch)
     return reading.finish()
@@ -75,7 +82,7 @@ class _Reading:
         for facet in _ENGINES:
             self._singles[facet], self._columns[facet] = _Single(str), facet
         self._entities, self._gates = _Pairs(), _Pairs()
-        self._measures: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float32]]]]
+        self._measures: dict[str, list[tuple[NDArray[np.int32], NDArray[np.float32]]]]
         self._measures = defaultdict(list)
         self._plain: dict[str, list[NDArray[Any]]] = defaultdict(list)
         self._num_rows = 0
@@ -85,8 +92,8 @@ class _Reading:
             self._singles[facet].add(batch[column])
         self._add_entities(batch["entities_found"])
         self._add_scores(batch["scores"])
-        self._plain["index"].append(batch["index"].to_numpy())
-        self._plain["row_id"].append(batch["_rowid"].to_numpy())
+        for name, column in (("index", "index"), ("row_id", "_rowid")):  # a view keeps the batch
+            self._plain[name].append(batch[column].to_numpy().astype(np.int64, copy=True))
         self._plain["sample_id"].append(_id_words(batch["sample_id"]))
         signature_NW, has_image_N = _signature_words(batch["signature"])
         self._plain["signature"].append(signature_NW)
@@ -125,7 +132,8 @@ class _Reading:
         self._gates.add(gates.filter(refused), parents.filter(refused), self._num_rows)
         measures = pc.struct_field(scores, "measure")
         names = pc.binary_join_element_wise(gates, measures, "/").dictionary_encode()
-        codes, rows = names.indices.to_numpy(), parents.to_numpy() + self._num_rows
+        codes = names.indices.to_numpy()
+        rows = (parents.to_numpy() + self._num_rows).astype(np.int32)
         found = pc.struct_field(scores, "value").to_numpy(zero_copy_only=False)
         for code, name in enumerate(names.dictionary.to_pylist()):
             of_this = codes == code
@@ -165,18 +173,19 @@ class _Pairs:
 
     def __init__(self) -> None:
         self._code_of: dict[str, int] = {}
-        self._codes: list[NDArray[np.int64]] = []
-        self._rows: list[NDArray[np.int64]] = []
+        self._codes: list[NDArray[np.int32]] = []
+        self._rows: list[NDArray[np.int32]] = []
 
     def add(self, values: pa.Array, parents: pa.Array, first_row: int) -> None:
         encoded = values.dictionary_encode()
         known = self._code_of
         codes = [known.setdefault(one, len(known)) for one in encoded.dictionary.to_pylist()]
-        self._codes.append(np.array(codes, np.int64)[encoded.indices.to_numpy()])
-        self._rows.append(parents.to_numpy().astype(np.int64) + first_row)
+        self._codes.append(np.array(codes, np.int32)[encoded.indices.to_numpy()])
+        self._rows.append((parents.to_numpy() + first_row).astype(np.int32))
 
     def column(self, num_rows: int) -> ListColumn:
-        rows, codes = _joined(self._rows, np.int64), _joined(self._codes, np.int64)
+        rows, codes = _joined(self._rows, np.int32), _joined(self._codes, np.int32)
+        self._rows, self._codes = [], []
         return list_column(tuple(self._code_of), rows, codes, num_rows)
 
 
@@ -184,8 +193,8 @@ def _findings(entities: ListColumn) -> ListColumn:
     """The ChestX-ray14 findings that reports state, as present or as possible."""
     vocabulary = load_vocabulary()
     names: list[str] = []
-    rows: list[NDArray[np.int64]] = []
-    codes: list[NDArray[np.int64]] = []
+    rows: list[NDArray[np.int32]] = []
+    codes: list[NDArray[np.int32]] = []
     for code, value in enumerate(entities.values):
         kind, _, text = value.partition(ENTITY_SEPARATOR)
         concept = vocabulary.lookup(text)
@@ -193,9 +202,9 @@ def _findings(entities: ListColumn) -> ListColumn:
             continue
         if str(concept.finding) not in names:
             names.append(str(concept.finding))
-        rows.append(entities.rows_of(code).astype(np.int64))
-        codes.append(np.full(len(rows[-1]), names.index(str(concept.finding)), np.int64))
-    return list_column(names, _joined(rows, np.int64), _joined(codes, np.int64), entities.num_rows)
+        rows.append(entities.rows_of(code))
+        codes.append(np.full(len(rows[-1]), names.index(str(concept.finding)), np.int32))
+    return list_column(names, _joined(rows, np.int32), _joined(codes, np.int32), entities.num_rows)
 
 
 def _id_words(sample_ids: pa.Array) -> NDArray[np.uint64]:
