@@ -25,7 +25,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemText} for code in (400, 401, 403, 404, 410, 500, 503)
 }
 router = APIRouter(prefix="/api", responses=_PROBLEMS)
-_MAX_SIZE = 500
+_MAX_SIZE, _MAX_VALUES = 500, 20_000
 _FILTERS = (
     "Beside the parameters listed, the query takes filters as the pages' addresses have them: "
     "`FACET=VALUE` (of /counts, repeatable), `q=WORDS`, `sort=index`, `sort=MEASURE`, "
@@ -96,10 +96,16 @@ def samples(
 @router.get(
     "/datasets/{name}/releases/{number}/{table}/counts", summary="Counts", description=_FILTERS
 )
-def counts(request: Request, name: Name, number: Number, table: TableName) -> Counted:
+def counts(
+    request: Request,
+    name: Name,
+    number: Number,
+    table: TableName,
+    most: Annotated[int, Query(ge=1, le=_MAX_VALUES, description="Values of each facet.")] = 100,
+) -> Counted:
     """Values of every facet with their rows, and the bounds of every score."""
-    asked = ask(request, name, number, table)
-    return counted(asked.opened, asked.filters)
+    asked = ask(request, name, number, table, passed_over=("most",))
+    return counted(asked.opened, asked.filters, most)
 
 
 @router.get("/datasets/{name}/releases/{number}/{table}/{sample_id}", summary="One sample")

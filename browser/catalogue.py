@@ -191,7 +191,7 @@ def _content(store: ObjectStore, layout: DatasetLayout) -> dict[str, dict[str, A
 
 def _findings(library: Library, name: str, number: int) -> dict[str, int]:
     index = library.open(name, number, Table.PAIRS).index
-    return {one.value: one.num_rows for one in index.counts(Filters(), None)[FINDING]}
+    return {one.value: one.num_rows for one in index.counts(Filters(), None)[FINDING].counts}
 
 
 def _changes(before: dict[str, int], after: dict[str, int]) -> list[Change]:

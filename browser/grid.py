@@ -8,7 +8,7 @@ from browser.facets import IN_ORDER, WITH_ONE_VALUE, Facet, facets_of
 from browser.filters import Filters
 from browser.library import OpenTable
 from browser.problems import not_found
-from browser.table_index import Count
+from browser.table_index import Count, FacetCount
 from storage.layout import Table
 from storage.tables import lance_errors
 
@@ -36,21 +36,23 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class FacetCounts:
-    """A facet with its values, most frequent first, ages and tries in order."""
+    """A facet with its values, most frequent first, ages and tries in order.
+
+    Attributes:
+        counts: The first of them, and those that are chosen.
+        num_values: How many there are.
+    """
 
     name: str
     title: str
     counts: list[Count]
+    num_values: int
 
     @property
     def tells(self) -> bool:
         """Whether there is something to choose or to learn: not where all rows are the same."""
-        several = len(self.counts) > 1 or any(one.chosen for one in self.counts)
-        return several or (bool(self.counts) and self.name in WITH_ONE_VALUE)
-
-    def shown(self, most: int) -> list[Count]:
-        """The first values, and what is chosen beyond them."""
-        return [one for at, one in enumerate(self.counts) if at < most or one.chosen]
+        several = self.num_values > 1 or any(one.chosen for one in self.counts)
+        return several or (self.num_values > 0 and self.name in WITH_ONE_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,11 @@ def card_page(opened: OpenTable, filters: Filters, after: int | None, size: int)
     return CardPage(cards(opened, shown.rows), shown.after)
 
 
-def counted(opened: OpenTable, filters: Filters) -> Counted:
-    """Counts of every facet, and the bounds of every score."""
+def counted(opened: OpenTable, filters: Filters, most: int) -> Counted:
+    """Counts of every facet, at most so many values of each, and the bounds of every score."""
     index, search = opened.index, opened.search
     found = search.rows_with(filters.text)
-    counts = index.counts(filters, found)
+    counts = index.counts(filters, found, most)
     asked = {one.measure: one for one in filters.ranges}
     return Counted(
         num_rows=index.num_rows,
@@ -157,7 +159,8 @@ def first_line(text: str) -> str:
     return line if len(line) <= _LINE_CHARS else f"{line[: _LINE_CHARS - 1].rstrip()}…"
 
 
-def _facet_counts(facet: Facet, counts: list[Count]) -> FacetCounts:
+def _facet_counts(facet: Facet, counted: FacetCount) -> FacetCounts:
+    counts = counted.counts
     if facet.name in IN_ORDER:
         counts = sorted(counts, key=lambda one: one.value)
-    return FacetCounts(facet.name, facet.title, counts)
+    return FacetCounts(facet.name, facet.title, counts, counted.num_values)

@@ -23,7 +23,7 @@ from browser.sample_page import sample_detail
 
 router = APIRouter(include_in_schema=False)
 _PICTURE = {"Cache-Control": "private, max-age=86400, immutable"}  # a release never changes
-_TOP_VALUES = 10
+_TOP_VALUES, _ALL_VALUES = 10, 20_000  # beside the grid; on a facet's own page
 _FRAGMENT = "X-Fragment"  # the script asks for cards alone
 
 
@@ -90,10 +90,9 @@ def grid(
         "grid.html",
         asked=asked,
         page=page,
-        counted=counted(asked.opened, asked.filters),
+        counted=counted(asked.opened, asked.filters, _TOP_VALUES),
         numbers=library_of(request).numbers(name),
         tables=[str(one) for one in SHOWN],
-        top=_TOP_VALUES,
         first=after is None,
     )
 
@@ -104,7 +103,9 @@ def values(request: Request, name: Name, number: Number, table: TableName, facet
     asked = ask(request, name, number, table)
     if facet not in [one.name for one in facets_of(asked.opened.table)]:
         raise not_found(f"There is no facet {facet[:40]!r}.", "See those beside the samples.")
-    found = next(one for one in counted(asked.opened, asked.filters).facets if one.name == facet)
+    found = next(
+        one for one in counted(asked.opened, asked.filters, _ALL_VALUES).facets if one.name == facet
+    )
     return render(request, "values.html", asked=asked, facet=found)
 
 

@@ -15,6 +15,7 @@ from browser.facets import ENTITY
 from browser.filters import BY_INDEX, Filters
 
 _MAX_ORDERS = 4  # remembered; 4 MB each a million rows
+ALL_VALUES = 10**9
 _ID_DIGITS = 32
 _FAR = 1000  # more bits than a hash has
 
@@ -26,6 +27,14 @@ class Count:
     value: str
     num_rows: int
     chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCount:
+    """The most frequent values of a facet, and how many it has in all."""
+
+    counts: list[Count]
+    num_values: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,13 @@ class TableIndex:
         """
         return self._rows_but(filters, found, None)
 
-    def counts(self, filters: Filters, found: Rows | None) -> dict[str, list[Count]]:
+    def counts(
+        self, filters: Filters, found: Rows | None, most: int = ALL_VALUES
+    ) -> dict[str, FacetCount]:
         """Values of every facet with their rows, most frequent first; without those of no row.
+
+        At most so many of a facet, beside those that are chosen: of a million samples there are
+        thirty thousand units.
 
         A facet of one value a row is counted as if nothing were chosen of it, so that a second
         value can be added; one of many values among the rows that are left.
@@ -109,7 +123,7 @@ class TableIndex:
         for name, column in self.facets.items():
             widened = name in chosen and not isinstance(column, ListColumn)
             among = self._rows_but(filters, found, name) if widened else rows
-            counted[name] = _counts(column, among, chosen.get(name, ()))
+            counted[name] = _counts(column, among, chosen.get(name, ()), most)
         return counted
 
     def page(self, rows: Rows, sort: str, after: int | None, size: int) -> Slice:
@@ -217,11 +231,14 @@ class TableIndex:
         return order.astype(np.int32)
 
 
-def _counts(column: Column, rows: Rows, chosen: tuple[str, ...]) -> list[Count]:
+def _counts(column: Column, rows: Rows, chosen: tuple[str, ...], most: int) -> FacetCount:
     num_V = column.counts(rows)
-    order = np.argsort(-num_V, kind="stable").tolist()
-    counted = [
-        Count(column.values[at], int(num_V[at]), column.values[at] in chosen) for at in order
-    ]
-    unknown = [Count(value, 0, True) for value in chosen if value not in column.values]
-    return [one for one in counted if one.num_rows or one.chosen] + unknown
+    present = np.flatnonzero(num_V)
+    first = present[np.argsort(-num_V[present], kind="stable")[:most]].tolist()
+    place = {column.values[at]: at for at in first}
+    for value in chosen:
+        if value not in place and value in column.values:
+            place[value] = column.values.index(value)
+    counts = [Count(value, int(num_V[at]), value in chosen) for value, at in place.items()]
+    counts += [Count(value, 0, True) for value in chosen if value not in place]
+    return FacetCount(counts, len(present))

@@ -83,10 +83,10 @@ def test_filters_leave_the_rows_and_counts_of_a_plain_reference(
     assert pairs.index.index_N[rows].tolist() == [one.index for one in left]
     counts = pairs.index.counts(filters, found)
     entities = Counter(entity for one in left for entity in one.entities)
-    assert {one.value: one.num_rows for one in counts["entity"] if one.num_rows} == entities
+    assert {one.value: one.num_rows for one in counts["entity"].counts if one.num_rows} == entities
     without_view = [one for one in MADE if _passes(one, [ask for ask in asked if ask[0] != "view"])]
     views = Counter(one.view for one in without_view)
-    assert {one.value: one.num_rows for one in counts["view"] if one.num_rows} == views
+    assert {one.value: one.num_rows for one in counts["view"].counts if one.num_rows} == views
 
 
 @given(asked=_pairs, size=st.integers(1, 60), descending=st.booleans(), by_score=st.booleans())
@@ -151,7 +151,9 @@ def test_filters_that_can_be_none_are_refused(
 
 
 def test_findings_count_what_reports_state_as_present_or_possible(pairs: OpenTable) -> None:
-    counts = {one.value: one.num_rows for one in pairs.index.counts(Filters(), None)["finding"]}
+    counts = {
+        one.value: one.num_rows for one in pairs.index.counts(Filters(), None)["finding"].counts
+    }
     stated = Counter(
         {"pleural effusion": "Effusion", "lung nodule": "Nodule"}[entity.partition(":")[2]]
         for one in MADE
@@ -159,6 +161,17 @@ def test_findings_count_what_reports_state_as_present_or_possible(pairs: OpenTab
         if entity.startswith("abnormality")
     )
     assert counts == stated
+
+
+def test_counts_of_many_values_are_the_most_frequent_and_the_chosen(pairs: OpenTable) -> None:
+    filters = _parse(pairs, [("unit", "16"), ("unit", "none")])
+    unit = pairs.index.counts(filters, None, 3)["unit"]
+    assert [(one.value, one.num_rows, one.chosen) for one in unit.counts] == [
+        *((str(number), 8, False) for number in range(3)),
+        ("16", 2, True),
+        ("none", 0, True),
+    ]
+    assert unit.num_values == 17
 
 
 def test_alike_are_other_samples_with_most_entities_shared(pairs: OpenTable) -> None:
