@@ -1,0 +1,36 @@
+"""A fleet whose processes are killed at random while it makes datasets: all of it holds."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NUM_KILLS = 10
+_PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.server
+@pytest.mark.s3
+@pytest.mark.timeout(1200)
+def test_datasets_made_under_kills_of_every_kind_equal_undisturbed_ones() -> None:
+    pytest.importorskip("prefect_redis", reason="install the extra fleet")
+    if shutil.which("redis-server") is None:
+        pytest.skip("no Redis: the command redis-server is absent; apt-get install redis-server")
+    ours = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    command = [sys.executable, "-m", "benchmarks.chaos"]
+    options = ["--kills", str(NUM_KILLS), "--datasets", "4", "--seed", "1", "--deadline", "900"]
+    ran = subprocess.run(
+        [*command, *options], cwd=_PROJECT, env=ours, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout, ran.stderr[-3000:]
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["failures"] == [], ran.stderr[-3000:]
+    assert ran.returncode == 0
+    assert found["kills"] == NUM_KILLS
+    assert found["released"] == found["datasets"] == 4
+    assert all(of_kind["survived"] == of_kind["kills"] > 0 for of_kind in found["by_kind"].values())
+    assert found["longest_held_by_the_dead_seconds"] <= 120
