@@ -34,7 +34,7 @@ from models.engines import EngineConfig, EngineInfo, Placement
 from storage.records import Entity
 
 ANSWER_SECONDS = 0.3
-UNIT_SIZE = 128
+UNIT_SIZE, UNITS_IN_FLIGHT = 128, 4
 MAX_IN_FLIGHT = 256
 ENTRY_POINT = "[cxr_factory.taggers]\nnone = benchmarks.writer_cost:NoTaggerConfig\n"
 _ITEM = re.compile(r"^- ([^:]+): (\w+)[^,\n]*(?:, severity (\w+))?(?:, place (.+))?$", re.MULTILINE)
@@ -131,6 +131,7 @@ def write_and_publish(
     num_reports: int,
     root: str,
     unit_size: int = UNIT_SIZE,
+    units_in_flight: int = UNITS_IN_FLIGHT,
     max_in_flight: int = MAX_IN_FLIGHT,
 ) -> dict[str, int]:
     """The plan, write and publish stages of a dataset; gives the rows of its tables."""
@@ -157,7 +158,11 @@ def write_and_publish(
             "tagger": {"kind": tagger},
             "report_rules": {"max_tries": 1},
             "painter": {"kind": "phantom"},
-            "execution": {"shard_units": 10_000, "max_batch_size": max_in_flight},
+            "execution": {
+                "shard_units": 10_000,
+                "units_in_flight": units_in_flight,
+                "max_batch_size": max_in_flight,
+            },
         }
     )
 
