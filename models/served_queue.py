@@ -150,7 +150,8 @@ class ServedQueue(Generic[RequestT, OutcomeT]):
             return  # it was given up
         self._heard_at = self._loop.time()
         self._changed.set()
-        error = asked.exception()
+        broken_off = EngineFailed("the client broke off its own request")
+        error = broken_off if asked.cancelled() else asked.exception()
         if error is None:
             self._answered.append((waiting, asked.result()))
             self._judging = self._judging or asyncio.create_task(self._judge(station))

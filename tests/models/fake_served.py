@@ -12,10 +12,14 @@ Outcome = tuple[int, int]  # (doubled, how many were put to the gate together)
 
 @dataclass
 class FakeEngine:
-    """Doubles integers. `poison` fails; `deadly` fails all in flight; `silent` hangs."""
+    """Doubles integers.
+
+    `poison` fails, `cancelled` is broken off, `deadly` fails all in flight, `silent` hangs.
+    """
 
     max_in_flight: int = 4
     poison: frozenset[int] = frozenset()
+    cancelled: frozenset[int] = frozenset()
     deadly: frozenset[int] = frozenset()
     silent: frozenset[int] = frozenset()
     missing: bool = False
@@ -35,6 +39,8 @@ class FakeEngine:
             await asyncio.sleep(0.01)
             if request in self.silent:
                 await asyncio.Event().wait()
+            if request in self.cancelled:
+                raise asyncio.CancelledError
             if request in self.poison:
                 raise ZeroDivisionError("poison")
             if self.deadly & self.in_flight:

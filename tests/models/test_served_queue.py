@@ -63,12 +63,14 @@ def test_queue_gate_that_fails_fails_what_was_put_to_it_and_goes_on() -> None:
 
 
 def test_queue_request_that_fails_fails_alone() -> None:
-    engine = FakeEngine(poison=frozenset({1}))
+    engine = FakeEngine(poison=frozenset({1}), cancelled=frozenset({3}))
     with ServedQueue[int, Outcome](FakeStation(engine)) as queue:
         futures = [queue.submit(number) for number in range(4)]
         with pytest.raises(EngineFailed, match="ZeroDivisionError: poison"):
             futures[1].result(10)
-        assert [futures[number].result(10)[0] for number in (0, 2, 3)] == [0, 4, 6]
+        with pytest.raises(EngineFailed, match="broke off its own request"):
+            futures[3].result(10)
+        assert [futures[number].result(10)[0] for number in (0, 2)] == [0, 4]
 
 
 def test_queue_group_under_suspicion_is_alone_in_flight_and_fails_no_other() -> None:
