@@ -45,14 +45,14 @@ def add_access(app: FastAPI, settings: Settings) -> None:
     @app.get(LOGIN, include_in_schema=False)
     def ask(request: Request) -> Response:
         return render(
-            request, "login.html", next=_local_path(request.query_params.get("next")), wrong=False
+            request, "login.html", next=local_path(request.query_params.get("next")), wrong=False
         )
 
     @app.post(LOGIN, include_in_schema=False)
     async def enter(request: Request) -> Response:
         body = await request.body()
         form = parse_qs(body[:_MAX_FORM_BYTES].decode("utf-8", "replace"))
-        wanted = _local_path(form.get("next", ["/"])[0])
+        wanted = local_path(form.get("next", ["/"])[0])
         if settings.token is None:
             return RedirectResponse(wanted, 303)
         if not _same(form.get("token", [""])[0], settings.token):
@@ -121,7 +121,7 @@ def _misdirected(request: Request) -> Response:
     )
 
 
-def _local_path(path: str | None) -> str:
+def local_path(path: str | None) -> str:
     """A path of this site; anything else is the first page."""
     if not path or not path.startswith("/") or path.startswith(("//", "/\\")):
         return "/"

@@ -13,11 +13,12 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from browser import api, pages
+from browser import api, pages, review_pages
 from browser.access import Next, add_access
 from browser.library import Library
-from browser.problems import Problem, problem_of
+from browser.problems import JSON, Problem, problem_of
 from browser.rendering import FOLDER, render
+from browser.review_desk import Desk
 from browser.settings import Settings
 from storage.errors import FactoryError
 
@@ -38,10 +39,14 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=_few_at_once,
     )
-    app.state.library = Library(settings)
+    app.state.library = library = Library(settings)
+    app.state.desk = None
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     app.include_router(api.router)
     app.include_router(pages.router)
+    if settings.reviewing is not None:
+        app.state.desk = Desk(library.store, settings.reviewing.reviewer)
+        app.include_router(review_pages.router)
     for kind in (Problem, FactoryError, ValueError):
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -92,6 +97,6 @@ def _answer_http(request: Request, error: Exception) -> Response:
 
 def _say(request: Request, problem: Problem) -> Response:
     words = {"status": problem.status.value, "what": problem.what, "advice": problem.advice}
-    if request.url.path.startswith("/api"):
+    if request.url.path.startswith("/api") or request.headers.get("accept") == JSON:
         return JSONResponse(words, problem.status.value)
     return render(request, "problem.html", problem.status.value, problem=problem)

@@ -9,6 +9,7 @@ from fastapi import Path, Query, Request
 from browser.filters import AFTER, Filters, parse_filters
 from browser.library import SHOWN, Library, OpenTable
 from browser.problems import not_found
+from browser.review_desk import Desk
 from storage.layout import Table
 
 _MAX_NUMBER = 10**9
@@ -45,6 +46,12 @@ def library_of(request: Request) -> Library:
     return found
 
 
+def desk_of(request: Request) -> Desk | None:
+    """Where this application's visitors review; None where they only read."""
+    found: Desk | None = request.app.state.desk
+    return found
+
+
 def open_asked(request: Request, name: str, number: int, table: str) -> OpenTable:
     """The table that the path names; raises Problem when there is none."""
     if table not in [str(one) for one in SHOWN]:
@@ -68,7 +75,8 @@ def ask(
         Problem: If there is no such table.
         ValueError: If a filter can be none.
     """
-    opened = open_asked(request, name, number, table)
+    opened, desk = open_asked(request, name, number, table), desk_of(request)
+    opened = opened if desk is None else desk.with_decisions(opened)
     index = opened.index
     query = request.query_params.multi_items()
     pairs = [(key, value) for key, value in query if key not in (AFTER, *passed_over)]

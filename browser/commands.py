@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from browser.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, is_loopback
+from browser.settings import DEFAULT_HOST, DEFAULT_PORT, Reviewing, Settings, is_loopback
 
 TOKEN_VARIABLE = "CXR_FACTORY_BROWSER_TOKEN"
 _TOKEN_BYTES = 24
@@ -29,10 +29,18 @@ def browse(
         list[str] | None,
         typer.Option(help="A dataset with restricted lineage to show beyond loopback, by name."),
     ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Let visitors decide, save slices, read studies.")
+    ] = False,
+    reviewer: Annotated[
+        str, typer.Option(help="With --review: who decides until another name is said.")
+    ] = "",
 ) -> None:
-    """Look at released datasets in a web browser; nothing is written."""
+    """Look at released datasets in a web browser; nothing is written without --review."""
     from storage.objects import require_reachable
 
+    if reviewer and not review:
+        raise ValueError(f"--reviewer {reviewer} names who reviews; add --review")
     require_reachable(root)  # a root that cannot be read is said at once, in one line
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is None and not is_loopback(host):
@@ -47,6 +55,7 @@ def browse(
         token=token,
         show_restricted=frozenset(show_restricted or ()),
         prefect_url=_prefect_url(),
+        reviewing=Reviewing(reviewer) if review else None,
     )
     serve(settings, port)
 

@@ -25,7 +25,7 @@ class Facet:
 
 ENTITY, FINDING, GATE = "entity", "finding", "gate"
 IN_ORDER = ("age", "tries")  # by value; the others by how frequent they are
-WITH_ONE_VALUE = (ENTITY, FINDING, GATE, "reason", "stage")  # tell something even so
+WITH_ONE_VALUE = (ENTITY, FINDING, GATE, "reason", "stage", "reviewer")  # tell something even so
 _COMMON = (
     Facet(FINDING, "Finding"),
     Facet(ENTITY, "Entity in the report"),

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from browser.facets import IN_ORDER, WITH_ONE_VALUE, Facet, facets_of
+from browser.facets import IN_ORDER, WITH_ONE_VALUE, Facet
 from browser.filters import Filters
 from browser.library import OpenTable
 from browser.problems import not_found
@@ -122,7 +122,7 @@ def counted(opened: OpenTable, filters: Filters, most: int) -> Counted:
         num_rows=index.num_rows,
         num_found=int(index.rows_where(filters, found).sum()),
         text_indexed=search.is_indexed,
-        facets=[_facet_counts(facet, counts[facet.name]) for facet in facets_of(opened.table)],
+        facets=[_facet_counts(facet, counts[facet.name]) for facet in opened.facets],
         sliders=[
             Slider(
                 measure=name,

@@ -4,12 +4,15 @@ Only releases are opened, never the latest version; nothing is written, tags inc
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Lock, RLock
 
 import lance
 
+from browser.columns import Column
+from browser.facets import Facet, facets_of
 from browser.index_reading import read_index
 from browser.problems import Problem, not_found
 from browser.settings import Settings
@@ -35,6 +38,7 @@ class OpenTable:
         self.release = release
         self.table = table
         self.dataset = dataset
+        self.facets = facets_of(table)
         self._lock = RLock()
         self._index: TableIndex | None = None
         self._search: TextSearch | None = None
@@ -54,6 +58,15 @@ class OpenTable:
             if self._search is None:
                 self._search = TextSearch(self.dataset, self.index)
             return self._search
+
+    def with_facets(self, more: Mapping[Facet, Column]) -> "OpenTable":
+        """The same rows with facets that are not the release's own, shown first."""
+        other = OpenTable(self.release, self.table, self.dataset)
+        columns = {facet.name: column for facet, column in more.items()}
+        other._index = replace(self.index, facets={**self.index.facets, **columns})
+        other._search = self.search
+        other.facets = (*more, *self.facets)
+        return other
 
     @property
     def num_bytes(self) -> int:

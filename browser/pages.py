@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from browser.asking import After, Name, Number, SampleId, TableName, ask, library_of, open_asked
+from browser.beside import beside
 from browser.catalogue import (
     compare_releases,
     dataset_summary,
@@ -12,13 +13,13 @@ from browser.catalogue import (
     plan_text,
 )
 from browser.corpora import list_corpora
-from browser.facets import facets_of
 from browser.grid import PAGE_SIZE, card_page, counted
 from browser.images import PNG_START, image_png, mask_png
 from browser.library import SHOWN
 from browser.nearest_real import real_image
 from browser.problems import not_found
 from browser.rendering import render
+from browser.review_forms import bar_of
 from browser.sample_page import sample_detail
 
 router = APIRouter(include_in_schema=False)
@@ -83,8 +84,9 @@ def grid(
     """Cards of a table with facets, scores and search; only the next cards where a script asks."""
     asked = ask(request, name, number, table)
     page = card_page(asked.opened, asked.filters, after, PAGE_SIZE)
+    bar = bar_of(request, name, [one.sample_id for one in page.cards])
     if request.headers.get(_FRAGMENT):
-        return render(request, "cards.html", asked=asked, page=page)
+        return render(request, "cards.html", asked=asked, page=page, bar=bar)
     return render(
         request,
         "grid.html",
@@ -94,6 +96,7 @@ def grid(
         numbers=library_of(request).numbers(name),
         tables=[str(one) for one in SHOWN],
         first=after is None,
+        bar=bar,
     )
 
 
@@ -101,7 +104,7 @@ def grid(
 def values(request: Request, name: Name, number: Number, table: TableName, facet: str) -> Response:
     """Every value of one facet, to choose from."""
     asked = ask(request, name, number, table)
-    if facet not in [one.name for one in facets_of(asked.opened.table)]:
+    if facet not in [one.name for one in asked.opened.facets]:
         raise not_found(f"There is no facet {facet[:40]!r}.", "See those beside the samples.")
     found = next(
         one for one in counted(asked.opened, asked.filters, _ALL_VALUES).facets if one.name == facet
@@ -117,12 +120,15 @@ def sample(
     library = library_of(request)
     opened = open_asked(request, name, number, table)
     detail = sample_detail(library, opened, sample_id)
+    bar = bar_of(request, name, [sample_id])
     return render(
         request,
         "sample.html",
         opened=opened,
         sample=detail,
         prefect_url=library.settings.prefect_url,
+        bar=bar,
+        beside=None if bar is None else beside(ask(request, name, number, table), sample_id),
     )
 
 

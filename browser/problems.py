@@ -5,6 +5,8 @@ from http import HTTPStatus
 
 from storage.errors import DamagedObject, FactoryError, ObjectMissing, StoreUnavailable
 
+JSON = "application/json"  # what a script accepts instead of a page
+
 
 class Problem(Exception):
     """A request that cannot be answered: what is so, and what to do."""

@@ -3,7 +3,24 @@
 import ipaddress
 from dataclasses import dataclass
 
+from storage.review_records import require_reviewer
+
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 4300
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """That visitors may decide, save slices and read blind studies.
+
+    Attributes:
+        reviewer: Who decides until somebody says another name; empty for nobody.
+    """
+
+    reviewer: str = ""
+
+    def __post_init__(self) -> None:
+        if self.reviewer:
+            require_reviewer(self.reviewer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +33,7 @@ class Settings:
         token: What visitors must know; None asks for nothing, on loopback alone.
         show_restricted: Datasets with restricted lineage that may be shown beyond loopback.
         prefect_url: Of Prefect's pages, without a trailing slash; empty where there is no server.
+        reviewing: None serves pages that are only read.
     """
 
     root: str
@@ -23,6 +41,7 @@ class Settings:
     token: str | None = None
     show_restricted: frozenset[str] = frozenset()
     prefect_url: str = ""
+    reviewing: Reviewing | None = None
 
     def __post_init__(self) -> None:
         if not self.is_local and not self.token:

@@ -149,6 +149,17 @@ class TableIndex:
         last = int(self.index_N[shown[size - 1]]) if len(shown) > size else None
         return Slice(tuple(shown[:size]), last)
 
+    def beside(self, rows: Rows, sort: str, row: int) -> tuple[int | None, int | None]:
+        """The rows before and after one in an order, among those to show."""
+        order = self._order(sort)
+        at = int(np.flatnonzero(order == row)[0])
+        before, after = order[:at], order[at + 1 :]
+        before, after = before[rows[before]], after[rows[after]]
+        return (
+            int(before[-1]) if len(before) else None,
+            int(after[0]) if len(after) else None,
+        )
+
     def row_of_sample(self, sample_id: str) -> int | None:
         """The row of a sample id; None when the table has none, or when it can be no id."""
         if len(sample_id) != _ID_DIGITS or set(sample_id) - set("0123456789abcdef"):

@@ -80,7 +80,7 @@ class Review:
     def __post_init__(self) -> None:
         _require_text("decision_id", self.decision_id, MAX_ID_CHARS)
         _require_text("sample_id", self.sample_id, MAX_ID_CHARS)
-        _require_text("reviewer", self.reviewer, MAX_REVIEWER_CHARS)
+        require_reviewer(self.reviewer)
         if len(self.remark) > MAX_REMARK_CHARS:
             raise ValueError(
                 f"remark must be at most {MAX_REMARK_CHARS} characters, got {len(self.remark)}; "
@@ -109,6 +109,15 @@ class Review:
             )
         if self.reason is ReviewReason.OTHER and not self.remark.strip():
             raise ValueError("reason 'other' must have a remark that says it, got none")
+
+
+def require_reviewer(name: str) -> None:
+    """Refuse what can be no reviewer's name.
+
+    Raises:
+        ValueError: If it is empty, too long, unprintable or has spaces around it.
+    """
+    _require_text("reviewer", name, MAX_REVIEWER_CHARS)
 
 
 def _require_text(field: str, value: str, max_chars: int) -> None:

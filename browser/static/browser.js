@@ -45,7 +45,9 @@ function keepFocus(was) {
   (same.find((one) => one.type === "range" || one.value === was.value) ?? same[0])?.focus();
 }
 
-form?.addEventListener("change", () => show(addressOf(form), true));
+form?.addEventListener("change", (event) => {
+  if (event.target.form === form) show(addressOf(form), true); // a card's tick is of another form
+});
 form?.addEventListener("submit", (event) => {
   event.preventDefault();
   show(addressOf(form), true);

@@ -1,0 +1,113 @@
+"""Decisions of a root's reviewers as they are now, and where new ones are put.
+
+All else that the browser shows is of a release; this alone is live.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
+
+from browser.columns import Column
+from browser.facets import Facet
+from browser.library import OpenTable
+from browser.review_columns import Standing, review_facets
+from storage.layout import DatasetLayout, Table
+from storage.objects import ObjectStore
+from storage.releases import Release
+from storage.review_records import Review
+from storage.reviews import append_reviews, read_reviews, review_table, standing_reviews
+from storage.table_schemas import Lineage
+from storage.tables import open_lance, table_exists
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_MAX_HELD = 8  # datasets whose decisions, and tables whose facets, are in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """All of a dataset.
+
+    Attributes:
+        version: Of the table; 0 where nobody decided anything.
+        reviews: In the order they were taken in, answers of blind studies among them.
+        standing: What stands of them.
+    """
+
+    version: int
+    reviews: Sequence[Review]
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Whose facets were made of which decisions."""
+
+    release: Release
+    version: int
+    columns: dict[Facet, Column]
+
+
+class Desk:
+    """Where people review.
+
+    Attributes:
+        reviewer: Who decides until somebody says another name; empty for nobody.
+    """
+
+    def __init__(self, store: ObjectStore, reviewer: str) -> None:
+        self.reviewer = reviewer
+        self._store = store
+        self._decisions: OrderedDict[str, Decisions] = OrderedDict()
+        self._columns: OrderedDict[tuple[str, Table], _Seen] = OrderedDict()
+        self._lock = Lock()
+
+    def decisions(self, dataset: str) -> Decisions:
+        """What was decided up to now; read again only when it became more."""
+        key = DatasetLayout(dataset).table(Table.REVIEWS)
+        if not table_exists(self._store, key):
+            return Decisions(0, (), {})
+        table = open_lance(self._store, key, None)
+        with self._lock:
+            held = self._decisions.get(dataset)
+            if held is None or held.version < table.version:
+                reviews = read_reviews(table)
+                held = Decisions(table.version, reviews, standing_reviews(reviews))
+            _hold(self._decisions, dataset, held)
+            return held
+
+    def with_decisions(self, opened: OpenTable) -> OpenTable:
+        """The table with what people decided as facets."""
+        release = opened.release
+        decisions = self.decisions(release.dataset)
+        key = (release.release_id, opened.table)
+        with self._lock:
+            seen = self._columns.get(key)
+        if seen is None or (seen.release, seen.version) != (release, decisions.version):
+            columns = review_facets(opened.index, decisions.standing)
+            seen = _Seen(release, decisions.version, columns)
+        with self._lock:
+            _hold(self._columns, key, seen)
+        return opened.with_facets(seen.columns)
+
+    def add(self, release: Release, reviews: Sequence[Review]) -> None:
+        """Put decisions into the dataset's table in one commit; those that are there stay as is.
+
+        Raises:
+            ValueError: If the id of one names another decision.
+            StoreFull: If there is no room.
+            StoreUnavailable: If the store gave no clear answer; the same may be sent again.
+        """
+        lineage = Lineage(release.dataset, release.fingerprint, release.restricted)
+        append_reviews(review_table(self._store, DatasetLayout(release.dataset), lineage), reviews)
+
+
+def _hold(held: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+    """Remember it as the latest, and forget the one not asked for longest."""
+    held[key] = value
+    held.move_to_end(key)
+    while len(held) > _MAX_HELD:
+        held.popitem(last=False)
