@@ -41,6 +41,7 @@ def shared_state(postgres_port: int, redis_port: int) -> dict[str, str]:
         ),
         f"{events}_MESSAGING_BROKER": "prefect_redis.messaging",
         f"{events}_MESSAGING_CACHE": "prefect_redis.messaging",
+        f"{events}_EXPIRED_BUCKET_BUFFER": "PT15M",
         f"{events}_CAUSAL_ORDERING": "prefect_redis.ordering",
         f"{server}_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
         f"{server}_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",

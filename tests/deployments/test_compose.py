@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import prefect.settings
@@ -34,6 +35,7 @@ SETTINGS = {
 }
 COMPOSE = read_compose(SETTINGS)
 SERVICES: dict[str, Any] = COMPOSE["services"]
+REDELIVERY = timedelta(minutes=5)  # docket's, of a task whose server was killed
 PREFECT_REDIS = importlib.util.find_spec("prefect_redis")
 
 
@@ -66,6 +68,7 @@ def test_every_prefect_setting_has_a_value_that_prefect_takes(
             monkeypatch.setenv(name, str(value))
     read = Settings().server
     assert read.events.retention_period.days == 7
+    assert read.events.expired_bucket_buffer > REDELIVERY, "or silent runs are forgotten"
     assert read.services.db_vacuum.enabled_vacuum_types >= {"events", "flow_runs"}
     assert read.services.db_vacuum.retention_period.days == 90
     assert read.services.task_run_recorder.batch_size == 100
