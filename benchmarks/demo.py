@@ -76,7 +76,7 @@ def main() -> None:
         trained = time.perf_counter()
         results = evaluate(evaluation.model_copy(update={"run": run.run}), root)
         evaluated = time.perf_counter()
-    phantoms = results["phantoms"]
+    phantoms = results["zero_shot"]["phantoms"]
     line = {
         "benchmark": "demo",
         "pairs": release.num_accepted,

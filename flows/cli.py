@@ -299,17 +299,17 @@ def finetune(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
 
 @app.command()
 def evaluate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
-    """Measure a trained model, zero-shot, with intervals."""
+    """Measure a trained model, with intervals: zero-shot, and what else the plan names."""
     from flows.evaluation import evaluate as evaluate_flow
     from flows.plan_files import load_plan
     from flows.progress import spinner
-    from flows.summary import zero_shot_text
+    from flows.summary import evaluation_text
     from flows.training_plans import EvaluatePlan
 
     plan = load_plan(plan_file, EvaluatePlan)
     with spinner(f"evaluate {plan.run}"):
         results = evaluate_flow(plan, root)
-    _show({"run": plan.run, "zero_shot": results}, zero_shot_text(results), as_json)
+    _show({"run": plan.run, **results}, evaluation_text(results), as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from flows.plans import DatasetPlan
 from flows.pretrain import pretrain
 from flows.progress import dataset_bars, spinner, training_bar
 from flows.status import dataset_status
-from flows.summary import status_text, training_text, zero_shot_text
+from flows.summary import evaluation_text, status_text, training_text
 from flows.training_plans import EvaluatePlan, PretrainPlan
 from flows.work import Work, open_work
 from storage.contact_sheet import SheetPair, contact_sheet
@@ -78,7 +78,7 @@ def _summarise(
             [
                 status_text(dataset_status(work)),
                 training_text(metrics),
-                zero_shot_text(results),
+                evaluation_text(results),
                 f"time: {steps}",
                 f"pairs: {work.dataset.store.uri(work.dataset.layout.table(Table.PAIRS))} "
                 f"(version {release.versions[Table.PAIRS]})",

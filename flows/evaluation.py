@@ -1,28 +1,39 @@
-"""Evaluate a trained run, zero-shot, on sets whose truth is known or labelled."""
+"""Evaluate a trained run on sets whose truth is known or labelled."""
 
 from typing import Any
 
 from prefect import flow
 
+from flows.downstream_plans import DownstreamTask
 from flows.training_plans import CorpusSet, EvaluatePlan, EvaluationSet
 from models.downstream.labelled_images import LabelledImages
-from tasks.artifacts import show_zero_shot
+from tasks.artifacts import show_grounding, show_zero_shot
+from tasks.downstream import measure_grounding, paint_masked_set, require_regions
 from tasks.evaluation import measure_zero_shot, paint_phantom_set, read_corpus_set
+
+SHOW = {"zero_shot": show_zero_shot, "grounding": show_grounding}
 
 
 @flow(name="evaluate", flow_run_name="evaluate {plan.run}")
-def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, Any]:
-    """Measure a run's zero-shot classification on every set of the plan.
+def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str, Any]]:
+    """Measure a run's zero-shot classification on every set of the plan, then its other tasks.
 
     Args:
         plan: Which run, on what, asked how.
         root: Folder or s3://bucket/prefix that holds the run.
+
+    Returns:
+        What was measured by kind (`zero_shot`, `grounding`) and name, as in `metrics.json`.
     """
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for planned in plan.sets:
         labelled = _open_set(planned, root)
-        results[planned.name] = measure_zero_shot(root, plan.run, labelled, plan.zero_shot)
-    show_zero_shot(plan.run, results)
+        measured = measure_zero_shot(root, plan.run, labelled, plan.zero_shot)
+        results.setdefault("zero_shot", {})[planned.name] = measured
+    for task in plan.tasks:
+        results.setdefault(task.kind, {})[task.name] = _measure(task, plan.run, root)
+    for kind, of_kind in results.items():
+        SHOW[kind](plan.run, of_kind)
     return results
 
 
@@ -30,3 +41,12 @@ def _open_set(planned: EvaluationSet, root: str) -> LabelledImages:
     if isinstance(planned, CorpusSet):
         return read_corpus_set(planned.name, root, planned.corpus, planned.split)
     return paint_phantom_set(planned.name, planned.painter, planned.num_images, planned.seed)
+
+
+def _measure(task: DownstreamTask, run: str, root: str) -> dict[str, Any]:
+    require_regions(root, run)
+    test = paint_masked_set(task.name, task.painter, task.num_images, task.seed)
+    validation = paint_masked_set(
+        f"validation of {task.name}", task.painter, task.num_validation_images, task.seed + 1
+    )
+    return measure_grounding(root, run, validation, test, task.settings)

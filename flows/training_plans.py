@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from flows.downstream_plans import DownstreamTask
 from flows.plans import Name, PainterConfig, Plan
 from models.downstream.zero_shot import ZeroShotConfig
 from models.engines import engine_config
@@ -63,7 +64,19 @@ class EvaluatePlan(Plan):
     """What to measure a trained model on."""
 
     run: Name = Field(description="Name of the model run to evaluate.")
-    sets: tuple[EvaluationSet, ...] = Field(min_length=1, description="Sets to evaluate on.")
+    sets: tuple[EvaluationSet, ...] = Field((), description="Sets to classify, zero-shot.")
     zero_shot: ZeroShotConfig = Field(
         default_factory=ZeroShotConfig, description="How the model is asked, and how sure it is."
     )
+    tasks: tuple[DownstreamTask, ...] = Field((), description="What else to measure.")
+
+    @model_validator(mode="after")
+    def _something_each_once(self) -> "EvaluatePlan":
+        named = [("sets", one.name) for one in self.sets]
+        named += [(task.kind, task.name) for task in self.tasks]
+        if not named:
+            raise ValueError("an evaluation needs sets or tasks, got neither; name one of them")
+        twice = next((one for number, one in enumerate(named) if one in named[:number]), None)
+        if twice:
+            raise ValueError(f"names must differ, got {twice[1]!r} twice in {twice[0]}; rename one")
+        return self

@@ -1,7 +1,8 @@
 """The evaluate stage's task: a trained run and a labelled set in, zero-shot metrics out."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import task
@@ -26,14 +27,17 @@ from storage.readers.rows import CorpusImage
 from storage.records import Split
 from tasks.training import read_metrics, update_metrics
 
+if TYPE_CHECKING:
+    from models.vlp.model import VisionLanguageModel  # imports torch
+
 
 @task(name="paint-phantom-set", cache_policy=NO_CACHE, persist_result=False)
 def paint_phantom_set(
     name: str, painter: EngineConfig, num_images: int, seed: int
 ) -> LabelledImages:
     """Held-out images whose truth is known, painted by as many processes as the painter asks."""
-    with EngineQueue[PaintRequest, PaintOutcome](PaintStationConfig(painter, ())) as queue:
-        return heldout_phantoms(_QueuePainter(queue), num_images, seed, load_vocabulary(), name)
+    with painting(painter) as queue:
+        return heldout_phantoms(queue, num_images, seed, load_vocabulary(), name)
 
 
 @task(name="read-corpus-set", cache_policy=NO_CACHE, persist_result=False)
@@ -65,20 +69,56 @@ def measure_zero_shot(
     Raises:
         ObjectMissing: If there is no such run.
     """
-    from models.vlp.checkpoint import MODEL_FILE, load_model  # imports torch
+    return measured(
+        root,
+        run,
+        "zero_shot",
+        labelled.name,
+        lambda model: evaluate_zero_shot(model, labelled, config).as_dict(),
+    )
+
+
+def measured(
+    root: str,
+    run: str,
+    kind: str,
+    name: str,
+    measure: "Callable[[VisionLanguageModel], dict[str, Any]]",
+) -> dict[str, Any]:
+    """What `measure` finds of a run's model, written to its `metrics.json` under kind and name.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+    """
+    result = measure(trained_model(root, run))
+    store = open_store(root)
+    of_kind = read_metrics(store, run).get(kind, {}) | {name: result}
+    update_metrics(store, run, {kind: of_kind})
+    return result
+
+
+def trained_model(root: str, run: str) -> "VisionLanguageModel":
+    """The model of a run.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+    """
+    from models.vlp.checkpoint import MODEL_FILE, load_model
 
     store = open_store(root)
-    metrics = read_metrics(store, run)
-    if not metrics:
+    if not read_metrics(store, run):
         raise ObjectMissing(
             f"no trained run {run!r} under {root}; run cxr-factory pretrain, or name another"
         )
     with local_file(store, f"{model_folder(run)}/{MODEL_FILE}") as path:
-        result = evaluate_zero_shot(load_model(path), labelled, config)
-    measured = result.as_dict()
-    zero_shot = metrics.get("zero_shot", {}) | {labelled.name: measured}
-    update_metrics(store, run, {"zero_shot": zero_shot})
-    return measured
+        return load_model(path)
+
+
+@contextmanager
+def painting(painter: EngineConfig) -> "Iterator[QueuePainter]":
+    """A painter in as many processes as it asks for."""
+    with EngineQueue[PaintRequest, PaintOutcome](PaintStationConfig(painter, ())) as queue:
+        yield QueuePainter(queue)
 
 
 def _label(image: CorpusImage, finding: Finding) -> int:
@@ -87,7 +127,7 @@ def _label(image: CorpusImage, finding: Finding) -> int:
     return UNKNOWN if finding.value in image.uncertain_labels else 0
 
 
-class _QueuePainter:
+class QueuePainter:
     """A painter over an engine queue: what is painted side by side comes back in order."""
 
     info = EngineInfo("queue", "1", deterministic=True)

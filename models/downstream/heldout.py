@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downstream.labelled_images import LabelledImages
-from models.engines import PaintRequest, ReportPainter
-from models.images import to_uint8
+from models.downstream.masked_images import MaskedImages
+from models.engines import PaintedImage, PaintRequest, ReportPainter
+from models.images import decode_mask, to_uint8
 from models.vocabulary.concepts import Concept, Vocabulary
 from models.vocabulary.findings import Finding
 from storage.records import Entity, EntityStatus, Report, Severity, Sex, View
@@ -39,20 +40,60 @@ def heldout_phantoms(
         vocabulary: Where findings occur and what excludes what.
         name: What results call the set.
     """
-    random = np.random.default_rng([seed, *b"held-out phantoms"])
-    drawn = list(_draw_findings(num_images, random, vocabulary))
-    requests = [_request(findings, random, seed, k) for k, findings in enumerate(drawn)]
+    requests = _requests(num_images, seed, vocabulary)
+    asked = [{entity.text for entity in request.entities} for request in requests]
     labels_NF = np.array(
-        [[finding in {c.finding for c in concepts} for finding in Finding] for concepts in drawn],
-        dtype=np.int8,
+        [[finding.term in texts for finding in Finding] for texts in asked], dtype=np.int8
     ).reshape(num_images, len(Finding))
     return LabelledImages(
         name=name,
-        images=list(_painted(painter, requests)),
+        images=[to_uint8(painted.pixels_HW) for painted in _painted(painter, requests)],
         labels_NF=labels_NF,
         groups=tuple(request.sample_id for request in requests),
         views=tuple(request.view.value for request in requests),
     )
+
+
+def masked_phantoms(
+    painter: ReportPainter, num_images: int, seed: int, vocabulary: Vocabulary, name: str
+) -> MaskedImages:
+    """Paint the images of `heldout_phantoms`, and keep where each finding is.
+
+    Args:
+        painter: One that knows the masks of what it paints.
+        num_images: How many.
+        seed: Of the requests.
+        vocabulary: Where findings occur and what excludes what.
+        name: What results call the set.
+
+    Raises:
+        ValueError: If the painter gives no mask for a finding it was asked for.
+    """
+    requests = _requests(num_images, seed, vocabulary)
+    painted = list(_painted(painter, requests))
+    return MaskedImages(
+        name=name,
+        images=[to_uint8(image.pixels_HW) for image in painted],
+        masks=[_masks(*one) for one in zip(requests, painted, strict=True)],
+        groups=tuple(request.sample_id for request in requests),
+    )
+
+
+def _masks(request: PaintRequest, image: PaintedImage) -> dict[Finding, NDArray[np.bool_]]:
+    masks = {mask.text: decode_mask(mask.png) for mask in image.masks}
+    lacking = [entity.text for entity in request.entities if entity.text not in masks]
+    if lacking:
+        raise ValueError(
+            f"the painter must give a mask for {lacking[0]!r}, which it was asked for, got masks "
+            f"for {sorted(masks)!r}; name one that knows where it paints (phantom)"
+        )
+    return {finding: masks[finding.term] for finding in Finding if finding.term in masks}
+
+
+def _requests(num_images: int, seed: int, vocabulary: Vocabulary) -> list[PaintRequest]:
+    random = np.random.default_rng([seed, *b"held-out phantoms"])
+    drawn = list(_draw_findings(num_images, random, vocabulary))
+    return [_request(findings, random, seed, number) for number, findings in enumerate(drawn)]
 
 
 def _draw_findings(
@@ -112,9 +153,6 @@ def _one_of(choices: Sequence[T], random: np.random.Generator) -> T:
     return choices[int(random.integers(len(choices)))]
 
 
-def _painted(
-    painter: ReportPainter, requests: Sequence[PaintRequest]
-) -> Iterator[NDArray[np.uint8]]:
+def _painted(painter: ReportPainter, requests: Sequence[PaintRequest]) -> Iterator[PaintedImage]:
     for start in range(0, len(requests), painter.max_batch_size):
-        for image in painter.paint(requests[start : start + painter.max_batch_size]):
-            yield to_uint8(image.pixels_HW)
+        yield from painter.paint(requests[start : start + painter.max_batch_size])

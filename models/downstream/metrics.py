@@ -110,3 +110,28 @@ def percentile_interval(values_R: NDArray[np.float64], confidence: float) -> Int
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(float(low), float(high), len(defined))
+
+
+def macro_interval(resampled_RF: NDArray[np.float64], confidence: float) -> Interval | None:
+    """Of the mean over findings; a resample counts if some finding is defined in it."""
+    defined_RF = np.isfinite(resampled_RF)
+    some_R = defined_RF.any(axis=1)
+    sums_R = np.where(defined_RF, resampled_RF, 0).sum(axis=1)[some_R]
+    return percentile_interval(sums_R / defined_RF.sum(axis=1)[some_R], confidence)
+
+
+def resampled_means(
+    values_NF: NDArray[np.float64], weights_RN: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Mean of every column in every resample, (R, F); NaN where nothing was drawn.
+
+    Args:
+        values_NF: NaN where an image has no value.
+        weights_RN: How often each image is counted, of `resample_weights`.
+    """
+    known_NF = np.isfinite(values_NF)
+    sums_RF = weights_RN @ np.where(known_NF, values_NF, 0)
+    counts_RF = weights_RN.astype(np.float64) @ known_NF
+    counts_RF[counts_RF == 0] = np.nan
+    means_RF: NDArray[np.float64] = sums_RF / counts_RF
+    return means_RF

@@ -18,6 +18,7 @@ from models.downstream.metrics import (
     Interval,
     auroc,
     bootstrap_aurocs,
+    macro_interval,
     percentile_interval,
 )
 from models.vocabulary.concepts import load_vocabulary
@@ -230,7 +231,7 @@ def _score(
         num_images=len(chosen),
         num_patients=len(set(groups)),
         macro_auroc=float(np.mean([v for v in values if v is not None])) if defined else None,
-        interval=_macro_interval(resampled_RF[:, defined]),
+        interval=macro_interval(resampled_RF[:, defined], CONFIDENCE),
         per_finding=per_finding,
         config=config,
     )
@@ -247,14 +248,6 @@ def _finding_score(
         return FindingScore(None, None, positives, negatives, f"undefined: {missing}")
     interval = percentile_interval(resampled_R, CONFIDENCE)
     return FindingScore(auroc(scores_N[known], positive_N), interval, positives, negatives)
-
-
-def _macro_interval(resampled_RF: NDArray[np.float64]) -> Interval | None:
-    """Of the mean over findings; a resample counts if some finding is defined in it."""
-    defined_RF = np.isfinite(resampled_RF)
-    some_R = defined_RF.any(axis=1)
-    sums_R = np.where(defined_RF, resampled_RF, 0).sum(axis=1)[some_R]
-    return percentile_interval(sums_R / defined_RF.sum(axis=1)[some_R], CONFIDENCE)
 
 
 def _bounds(interval: Interval | None) -> list[float] | None:
