@@ -13,8 +13,10 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from browser import api, pages, review_pages
+from browser import api, pages, review_pages, slice_pages
 from browser.access import Next, add_access
+from browser.dashboard import pages as dashboard_pages
+from browser.dashboard.assembled import Dashboards
 from browser.library import Library
 from browser.problems import JSON, Problem, problem_of
 from browser.rendering import FOLDER, render
@@ -41,12 +43,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.library = library = Library(settings)
     app.state.desk = None
+    app.state.dashboards = Dashboards(library)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    app.include_router(dashboard_pages.api)  # before those that take any name for a table
+    app.include_router(dashboard_pages.pages)
     app.include_router(api.router)
     app.include_router(pages.router)
     if settings.reviewing is not None:
         app.state.desk = Desk(library.store, settings.reviewing.reviewer)
         app.include_router(review_pages.router)
+        app.include_router(slice_pages.router)
     for kind in (Problem, FactoryError, ValueError):
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -92,7 +98,9 @@ def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     what = f"{status.phrase}: {request.url.path}"
-    return _answer(request, Problem(status, what, "Go back to the datasets."))
+    answer = _answer(request, Problem(status, what, "Go back to the datasets."))
+    answer.headers.update(error.headers or {})  # which methods there are, where one is none
+    return answer
 
 
 def _say(request: Request, problem: Problem) -> Response:

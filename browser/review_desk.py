@@ -18,6 +18,8 @@ from storage.objects import ObjectStore
 from storage.releases import Release
 from storage.review_records import Review
 from storage.reviews import append_reviews, read_reviews, review_table, standing_reviews
+from storage.slice_scan import matching_ids
+from storage.slices import Slice, slice_content
 from storage.table_schemas import Lineage
 from storage.tables import open_lance, table_exists
 
@@ -63,6 +65,7 @@ class Desk:
         self._store = store
         self._decisions: OrderedDict[str, Decisions] = OrderedDict()
         self._columns: OrderedDict[tuple[str, Table], _Seen] = OrderedDict()
+        self._sizes: dict[tuple[str, str, bytes], int] = {}
         self._lock = Lock()
 
     def decisions(self, dataset: str) -> Decisions:
@@ -92,6 +95,13 @@ class Desk:
         with self._lock:
             _hold(self._columns, key, seen)
         return opened.with_facets(seen.columns)
+
+    def slice_size(self, release: Release, wanted: Slice) -> int:
+        """How many pairs a slice of a release means; counted once, since it never changes."""
+        key = (release.release_id, release.created_at, slice_content(wanted))
+        if key not in self._sizes:
+            self._sizes[key] = len(matching_ids(self._store, release, wanted.filter))
+        return self._sizes[key]
 
     def add(self, release: Release, reviews: Sequence[Review]) -> None:
         """Put decisions into the dataset's table in one commit; those that are there stay as is.

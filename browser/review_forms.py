@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.responses import Response
 
 from browser.asking import desk_of
@@ -17,7 +17,9 @@ from storage.review_records import require_reviewer
 REVIEWER_COOKIE = "cxr_factory_reviewer"
 _COOKIE_SECONDS = 365 * 24 * 3600
 _MAX_FORM_BYTES = 64 * 1024
+_MAX_DIGITS = 9
 Form = dict[str, list[str]]
+Dataset = Annotated[str, Path(description="Name of the dataset.")]
 
 
 async def posted_form(request: Request) -> Form:
@@ -45,6 +47,18 @@ Posted = Annotated[Form, Depends(posted_form)]
 def field(form: Form, name: str) -> str:
     """One field without spaces around it; empty where it was not sent."""
     return form.get(name, [""])[0].strip()
+
+
+def number_field(form: Form, name: str) -> int:
+    """One field that is a number of at most nine digits.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    words = field(form, name)
+    if not words.isdecimal() or len(words) > _MAX_DIGITS:
+        raise ValueError(f"expected a number for {name}, got {words[:40]!r}")
+    return int(words)
 
 
 def desk_there(request: Request) -> Desk:

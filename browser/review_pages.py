@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from browser.access import local_path
@@ -16,10 +16,12 @@ from browser.problems import JSON, Problem
 from browser.rendering import render
 from browser.review_columns import rows_of
 from browser.review_forms import (
+    Dataset,
     Form,
     Posted,
     desk_there,
     field,
+    number_field,
     remember_reviewer,
     require_named,
     reviewer_of,
@@ -36,7 +38,6 @@ _DONE = {
     ReviewDecision.FLAG: "Flagged",
     ReviewDecision.WITHDRAWN: "Withdrew what was said of",
 }
-Dataset = Annotated[str, Path(description="Name of the dataset.")]
 
 
 @router.get("/name")
@@ -65,7 +66,7 @@ def decide(
 ) -> Response:
     """Put one decision on one or more samples of a table, in one commit."""
     reviewer = require_named(request)
-    opened = open_asked(request, dataset, _number(form), field(form, "table"))
+    opened = open_asked(request, dataset, number_field(form, "release"), field(form, "table"))
     samples = _samples(form)
     places = rows_of(opened.index, samples)
     if len(places) < len(samples):
@@ -129,13 +130,6 @@ def _samples(form: Form) -> list[str]:
             "Tick the samples that are meant.",
         )
     return samples
-
-
-def _number(form: Form) -> int:
-    words = field(form, "release")
-    if not words.isdecimal() or not 1 <= len(words) <= 9:
-        raise ValueError(f"expected the number of a release, got {words[:40]!r}")
-    return int(words)
 
 
 def _said(review: Review, indices: Sequence[int]) -> str:

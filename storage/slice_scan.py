@@ -26,6 +26,7 @@ _Standing = Mapping[str, Mapping[str, Review]]
 _RULES = ReviewRules()
 _SOURCES = {  # what each field of a filter reads
     "entities": {"entities_found": "entities_found"},
+    "entity_groups": {"entities_found": "entities_found"},
     "findings": {"entities_found": "entities_found"},
     "views": {"view": "view"},
     "sexes": {"sex": "sex"},
@@ -69,6 +70,8 @@ def _conditions(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing)
     findings = [EntityFilter(text=term, status=EntityStatus.PRESENT) for term in wanted.findings]
     for entity in (*wanted.entities, *findings):
         yield _with_entity(batch["entities_found"], entity)
+    for group in wanted.entity_groups:
+        yield np.logical_or.reduce([_with_entity(batch["entities_found"], one) for one in group])
     for score in wanted.scores:
         yield _with_score(batch["scores"], score)
     one_of: Sequence[tuple[str, Sequence[str]]] = (

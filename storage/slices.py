@@ -48,12 +48,16 @@ class ScoreFilter(_Filled):
 class SliceFilter(_Filled):
     """Which pairs of a release are meant. Every field that is set must hold; none set means all.
 
-    Of a field with several values a pair needs one, except entities, findings and scores, of
-    which it needs all. What a pair does not state (an age, a sex) is outside every bound on it.
+    Of a field with several values a pair needs one, except entities, groups of them, findings and
+    scores, of which it needs all. What a pair does not state (an age, a sex) is outside every
+    bound on it.
     """
 
     entities: tuple[EntityFilter, ...] = Field(
         (), max_length=50, description="Stated, all of them."
+    )
+    entity_groups: tuple[tuple[EntityFilter, ...], ...] = Field(
+        (), max_length=50, description="Of every group one is stated at least."
     )
     findings: tuple[Text, ...] = Field(
         (), max_length=50, description="Canonical terms, stated as present, all of them."
@@ -81,6 +85,8 @@ class SliceFilter(_Filled):
     def _bounds_in_order(self) -> "SliceFilter":
         _require_order("age_years", self.min_age_years, self.max_age_years)
         _require_order("unit", self.min_unit, self.max_unit)
+        if not all(self.entity_groups):
+            raise ValueError("a group of entities must name one at least, got none; remove it")
         if self.words.strip() and not words_of(self.words):
             raise ValueError(f"words must have a letter or digit, got {self.words!r}; remove it")
         return self

@@ -143,7 +143,7 @@ def test_posts_from_elsewhere_change_nothing(
         ({"sample": []}, "1 to 500 samples"),
         ({"sample": ["0" * 32]}, "expected samples of pairs"),
         ({"sample": ["no id"]}, "expected samples of pairs"),
-        ({"release": "first"}, "expected the number of a release"),
+        ({"release": "first"}, "expected a number for release"),
         ({"remark": "x" * 501, "decision": "flag"}, "at most 500 characters"),
     ],
 )

@@ -110,6 +110,9 @@ _filters = st.builds(
         {},
         optional={
             "entities": st.lists(_entity_filters, max_size=2),
+            "entity_groups": st.lists(
+                st.lists(_entity_filters, min_size=1, max_size=3), max_size=2
+            ),
             "findings": st.lists(_one(_TERMS), max_size=1),
             "views": st.lists(st.sampled_from(View), max_size=2),
             "sexes": st.lists(st.sampled_from(Sex), max_size=1),
@@ -166,6 +169,7 @@ def _meant(
         text = text.replace(mark, " ")
     return (
         all(stated(entity) for entity in wanted.entities)
+        and all(any(stated(entity) for entity in group) for group in wanted.entity_groups)
         and all(stated(EntityFilter(text=t, status="present")) for t in wanted.findings)  # type: ignore[arg-type]
         and all(scored(score) for score in wanted.scores)
         and (not wanted.views or row["view"] in wanted.views)
@@ -230,6 +234,7 @@ def test_read_slice_absent_or_damaged_says_so(store: LocalStore) -> None:
         ({"min_age_years": 60, "max_age_years": 30}, "must go from low to high, got 60 to 30"),
         ({"scores": [{"gate": "g", "measure": "m", "at_least": 2, "at_most": 1}]}, "score g/m"),
         ({"words": "—"}, "words must have a letter or digit"),
+        ({"entity_groups": [[]]}, "a group of entities must name one"),
         ({"view": "AP"}, "Extra inputs are not permitted"),
         ({"scores": [{"gate": "g", "measure": "m", "at_least": math.inf}]}, "finite number"),
     ],

@@ -1,0 +1,157 @@
+"""The routes of slices: save a page's filters under a name, and list what is saved."""
+
+import shlex
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from browser.asking import Asked, library_of, open_asked
+from browser.facets import ENTITY
+from browser.filters import Filters, parse_filters
+from browser.library import Library
+from browser.problems import Problem
+from browser.rendering import number, plain, render
+from browser.review_forms import Dataset, Posted, desk_there, field, number_field
+from browser.slice_filters import page_filters, slice_filter
+from storage.errors import FactoryError, PlanMismatch
+from storage.layout import DatasetLayout, Table
+from storage.slice_scan import matching_ids
+from storage.slices import Slice, SliceFilter, read_slice, save_slice, slice_names
+
+router = APIRouter(prefix="/review", include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceLine:
+    """A slice as the list shows it.
+
+    Attributes:
+        num_pairs: That it means.
+        address: Of the page that shows just these; empty where none can.
+        content: Its filter in words; none for all pairs.
+        problem: Why it cannot be read; empty where it can.
+    """
+
+    name: str
+    release: int = 0
+    num_pairs: int = 0
+    num_all: int = 0
+    address: str = ""
+    content: tuple[str, ...] = ()
+    export: str = ""
+    problem: str = ""
+
+
+@router.get("/{dataset}/slices")
+def slices(request: Request, dataset: Dataset, saved: str = "") -> Response:
+    """What is saved, with how many pairs it means and how to use it."""
+    library = library_of(request)
+    layout = library.layout(dataset)
+    lines = [_line(request, library, dataset, name) for name in slice_names(library.store, layout)]
+    return render(
+        request,
+        "slices.html",
+        dataset=dataset,
+        lines=lines,
+        saved=saved,
+        root=library.store.root,
+    )
+
+
+@router.post("/{dataset}/slices")
+def save(request: Request, dataset: Dataset, form: Posted) -> Response:
+    """Save a page's filters; the slice means just the pairs that the page shows."""
+    library, name = library_of(request), field(form, "name")
+    opened = open_asked(request, dataset, number_field(form, "release"), Table.PAIRS)
+    opened = desk_there(request).with_decisions(opened)
+    index = opened.index
+    filters = parse_filters(parse_qsl(field(form, "query")), index.facets, index.bounds)
+    asked = Asked(opened, filters)
+    wanted = slice_filter(filters, index.facets[ENTITY].values)
+    _require_same(library, asked, wanted)
+    saved = Slice(release=opened.release.number, filter=wanted)
+    try:
+        save_slice(library.store, DatasetLayout(dataset), name, saved)
+    except PlanMismatch as error:
+        raise Problem(HTTPStatus.CONFLICT, str(error), "Go back, and name it otherwise.") from error
+    address = f"/review/{dataset}/slices?saved={quote(name)}"
+    return RedirectResponse(address, HTTPStatus.SEE_OTHER)
+
+
+def _require_same(library: Library, asked: Asked, wanted: SliceFilter) -> None:
+    """Refuse a slice that would mean other pairs than the page shows."""
+    opened, filters = asked.opened, asked.filters
+    rows = opened.index.rows_where(filters, opened.search.rows_with(filters.text))
+    shown = {opened.index.sample_id(row) for row in np.flatnonzero(rows).tolist()}
+    meant = matching_ids(library.store, opened.release, wanted)
+    if shown != meant:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"The page shows {len(shown)} pairs, and a slice of its filters means {len(meant)}.",
+            _why(filters, opened.release.dataset),
+        )
+
+
+def _why(filters: Filters, dataset: str) -> str:
+    if "review" in filters.by_facet:
+        return (
+            "A slice goes by the decisions that its release names; for those made since, run "
+            f"cxr-factory release {dataset} and save it on that release."
+        )
+    if filters.text:
+        return (
+            "Words of a slice are whole words as they are written, where a page takes the forms "
+            "of a word as one: search for another form."
+        )
+    return "Move the slider that ends beside a value: a page compares scores with 7 digits."
+
+
+def _line(request: Request, library: Library, dataset: str, name: str) -> SliceLine:
+    try:
+        found = read_slice(library.store, DatasetLayout(dataset), name)
+        opened = library.open(dataset, found.release, Table.PAIRS)
+        num_pairs = desk_there(request).slice_size(opened.release, found)
+    except (Problem, FactoryError) as error:
+        if isinstance(error, Problem) and error.status is HTTPStatus.FORBIDDEN:
+            raise
+        return SliceLine(name, problem=str(error))
+    filters = page_filters(found.filter, opened.index)
+    export = ["cxr-factory", "export", dataset, f"./{name}", "--format", "parquet"]
+    return SliceLine(
+        name=name,
+        release=found.release,
+        num_pairs=num_pairs,
+        num_all=opened.index.num_rows,
+        address="" if filters is None else Asked(opened, filters).link(filters),
+        content=_content(found.filter) if filters is None else _chosen(filters),
+        export=shlex.join([*export, "--slice", name, "--root", library.store.root]),
+    )
+
+
+def _chosen(filters: Filters) -> tuple[str, ...]:
+    """Filters of a page in its own words."""
+    lines = [f"{one.facet}: {one.value}" for one in filters.choices]
+    for one in filters.ranges:
+        lines += [f"{one.measure} ≥ {number(one.low)}"] if one.low is not None else []
+        lines += [f"{one.measure} ≤ {number(one.high)}"] if one.high is not None else []
+    return tuple([*lines, f"words: {filters.text}"] if filters.text else lines)
+
+
+def _content(wanted: SliceFilter) -> tuple[str, ...]:
+    """A filter that no page has, field by field."""
+    fields = wanted.model_dump(mode="json", exclude_defaults=True)
+    return tuple(f"{plain(name)}: {_plain(value)}" for name, value in fields.items())
+
+
+def _plain(value: Any) -> str:
+    """A filter's field for people: names and numbers without the marks of JSON."""
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value)
