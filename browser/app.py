@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 
 from browser import api, pages, review_pages, slice_pages
 from browser.access import Next, add_access
+from browser.dashboard import pages as dashboard_pages
+from browser.dashboard.assembled import Dashboards
 from browser.library import Library
 from browser.problems import JSON, Problem, problem_of
 from browser.rendering import FOLDER, render
@@ -41,7 +43,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.library = library = Library(settings)
     app.state.desk = None
+    app.state.dashboards = Dashboards(library)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    for beside in (dashboard_pages,):  # before those that take any name for a table
+        app.include_router(beside.api)
+        app.include_router(beside.pages)
     app.include_router(api.router)
     app.include_router(pages.router)
     if settings.reviewing is not None:

@@ -2,8 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import lance
 import numpy as np
@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from browser.columns import (
-    Column,
-    ListColumn,
-    NumberColumn,
-    SingleColumn,
-    list_column,
-    number_column,
+from browser.columns import Column, NumberColumn, SingleColumn, number_column
+from browser.entity_columns import (
+    BATCH_ROWS,
+    BATCHES_AHEAD,
+    BUFFER_BYTES,
+    PairsReading,
+    finding_column,
+    joined,
 )
 from browser.facets import (
     ENTITY,
-    ENTITY_SEPARATOR,
     FINDING,
     GATE,
     NOT_STATED,
@@ -29,16 +29,10 @@ from browser.facets import (
     tries_band,
 )
 from browser.table_index import TableIndex
-from models.vocabulary.concepts import load_vocabulary
 from storage.layout import Table
-from storage.records import EntityKind
 from storage.tables import lance_errors
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 _SIGNATURE_DIGITS = 64
-_BATCH_ROWS, _BATCHES_AHEAD = 1 << 13, 2  # Lance's own 16 batches and 2 GiB are much to hold
-_BUFFER_BYTES = 64 << 20
 _TWIN = re.compile(r" from sample \d+$")  # a near-duplicate's measure names its twin
 _SINGLE: dict[str, tuple[str, Callable[..., str]]] = {  # facet -> Lance column, its words
     "view": ("view", str),
@@ -64,9 +58,9 @@ def read_index(dataset: lance.LanceDataset, table: Table) -> TableIndex:
         scanner = dataset.scanner(
             columns=columns,
             with_row_id=True,
-            batch_size=_BATCH_ROWS,
-            batch_readahead=_BATCHES_AHEAD,
-            io_buffer_size=_BUFFER_BYTES,
+            batch_size=BATCH_ROWS,
+            batch_readahead=BATCHES_AHEAD,
+            io_buffer_size=BUFFER_BYTES,
         )
         for batch in scanner.to_batches():
             reading.add(batch)
@@ -81,7 +75,7 @@ class _Reading:
         self._columns = {facet: column for facet, (column, _) in singles.items()}
         for facet in _ENGINES:
             self._singles[facet], self._columns[facet] = _Single(str), facet
-        self._entities, self._gates = _Pairs(), _Pairs()
+        self._entities, self._gates = PairsReading(), PairsReading()
         self._measures: dict[str, list[tuple[NDArray[np.int32], NDArray[np.float32]]]]
         self._measures = defaultdict(list)
         self._plain: dict[str, list[NDArray[Any]]] = defaultdict(list)
@@ -90,7 +84,7 @@ class _Reading:
     def add(self, batch: pa.RecordBatch) -> None:
         for facet, column in self._columns.items():
             self._singles[facet].add(batch[column])
-        self._add_entities(batch["entities_found"])
+        self._entities.add_entities(batch["entities_found"], self._num_rows)
         self._add_scores(batch["scores"])
         for name, column in (("index", "index"), ("row_id", "_rowid")):  # a view keeps the batch
             self._plain[name].append(batch[column].to_numpy().astype(np.int64, copy=True))
@@ -104,26 +98,19 @@ class _Reading:
         entities = self._entities.column(self._num_rows)
         lists = {
             ENTITY: entities,
-            FINDING: _findings(entities),
+            FINDING: finding_column(entities),
             GATE: self._gates.column(self._num_rows),
         }
         facets: dict[str, Column] = {name: one.column() for name, one in self._singles.items()}
         return TableIndex(
-            index_N=_joined(self._plain["index"], np.int64),
-            sample_NW=_joined(self._plain["sample_id"], np.uint64).reshape(-1, 2),
-            signature_NW=_joined(self._plain["signature"], np.uint64).reshape(-1, 4),
-            has_image_N=_joined(self._plain["has_image"], np.bool_),
-            row_id_N=_joined(self._plain["row_id"], np.int64),
+            index_N=joined(self._plain["index"], np.int64),
+            sample_NW=joined(self._plain["sample_id"], np.uint64).reshape(-1, 2),
+            signature_NW=joined(self._plain["signature"], np.uint64).reshape(-1, 4),
+            has_image_N=joined(self._plain["has_image"], np.bool_),
+            row_id_N=joined(self._plain["row_id"], np.int64),
             facets=facets | lists,
             measures={name: self._measure(name) for name in sorted(self._measures)},
         )
-
-    def _add_entities(self, lists: pa.ListArray) -> None:
-        entities = pc.list_flatten(lists)
-        values = pc.binary_join_element_wise(
-            pc.struct_field(entities, "kind"), pc.struct_field(entities, "text"), ENTITY_SEPARATOR
-        )
-        self._entities.add(values, pc.list_parent_indices(lists), self._num_rows)
 
     def _add_scores(self, lists: pa.ListArray) -> None:
         scores, parents = pc.list_flatten(lists), pc.list_parent_indices(lists)
@@ -161,50 +148,11 @@ class _Single:
         self._codes.append(np.array(codes, np.int32)[encoded.indices.to_numpy()])
 
     def column(self) -> SingleColumn:
-        return SingleColumn(tuple(self._code_of), _joined(self._codes, np.int32))
+        return SingleColumn(tuple(self._code_of), joined(self._codes, np.int32))
 
     def _code(self, value: object) -> int:
         words = NOT_STATED if value is None else self._words(value)
         return self._code_of.setdefault(words, len(self._code_of))
-
-
-class _Pairs:
-    """A column of many values a row, as pairs of a row and a code of the values met so far."""
-
-    def __init__(self) -> None:
-        self._code_of: dict[str, int] = {}
-        self._codes: list[NDArray[np.int32]] = []
-        self._rows: list[NDArray[np.int32]] = []
-
-    def add(self, values: pa.Array, parents: pa.Array, first_row: int) -> None:
-        encoded = values.dictionary_encode()
-        known = self._code_of
-        codes = [known.setdefault(one, len(known)) for one in encoded.dictionary.to_pylist()]
-        self._codes.append(np.array(codes, np.int32)[encoded.indices.to_numpy()])
-        self._rows.append((parents.to_numpy() + first_row).astype(np.int32))
-
-    def column(self, num_rows: int) -> ListColumn:
-        rows, codes = _joined(self._rows, np.int32), _joined(self._codes, np.int32)
-        self._rows, self._codes = [], []
-        return list_column(tuple(self._code_of), rows, codes, num_rows)
-
-
-def _findings(entities: ListColumn) -> ListColumn:
-    """The ChestX-ray14 findings that reports state, as present or as possible."""
-    vocabulary = load_vocabulary()
-    names: list[str] = []
-    rows: list[NDArray[np.int32]] = []
-    codes: list[NDArray[np.int32]] = []
-    for code, value in enumerate(entities.values):
-        kind, _, text = value.partition(ENTITY_SEPARATOR)
-        concept = vocabulary.lookup(text)
-        if concept is None or concept.finding is None or EntityKind(kind).is_negated:
-            continue
-        if str(concept.finding) not in names:
-            names.append(str(concept.finding))
-        rows.append(entities.rows_of(code))
-        codes.append(np.full(len(rows[-1]), names.index(str(concept.finding)), np.int32))
-    return list_column(names, _joined(rows, np.int32), _joined(codes, np.int32), entities.num_rows)
 
 
 def _id_words(sample_ids: pa.Array) -> NDArray[np.uint64]:
@@ -221,8 +169,3 @@ def _signature_words(signatures: pa.Array) -> tuple[NDArray[np.uint64], NDArray[
     hashes = "".join(signatures.filter(pa.array(has_image_N)).to_pylist())
     words_NW[has_image_N] = np.frombuffer(bytes.fromhex(hashes), np.uint64).reshape(-1, 4)
     return words_NW, has_image_N
-
-
-def _joined(parts: Iterable[NDArray[Any]], dtype: type[Scalar]) -> NDArray[Scalar]:
-    listed = list(parts)
-    return np.concatenate(listed).astype(dtype, copy=False) if listed else np.zeros(0, dtype)

@@ -1,0 +1,76 @@
+"""Axes: where a value stands, and which values are written beside it."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from browser.rendering import number
+
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_MOST_TICKS = 6
+
+
+class Axis(Protocol):
+    """A range of values and its title."""
+
+    @property
+    def title(self) -> str:
+        """What it measures, with the unit."""
+        ...
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Values to write beside it, rising."""
+        ...
+
+    def place(self, value: float) -> float:
+        """Where a value stands: 0 at the least, 1 at the greatest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinearAxis:
+    """From 0 to at least `greatest`, in round steps."""
+
+    title: str
+    greatest: float
+
+    @property
+    def step(self) -> float:
+        """Between two ticks."""
+        least = (self.greatest or 1.0) / (_MOST_TICKS - 1)
+        power = 10.0 ** math.floor(math.log10(least))
+        return power * next(step for step in _STEPS if step * power >= least * (1 - 1e-9))
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """From 0 on."""
+        num = max(1, math.ceil((self.greatest or 1.0) / self.step - 1e-9))
+        return tuple(position * self.step for position in range(num + 1))
+
+    def place(self, value: float) -> float:
+        """Where a value stands: 0 at 0, 1 at the last tick."""
+        return value / self.ticks[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class LogAxis:
+    """From 1 to at least `greatest`, a power of ten a tick."""
+
+    title: str
+    greatest: float
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Powers of ten."""
+        num = max(1, math.ceil(math.log10(max(self.greatest, 1.0)) - 1e-9))
+        return tuple(10.0**power for power in range(num + 1))
+
+    def place(self, value: float) -> float:
+        """Where a value of at least 1 stands."""
+        return math.log10(value) / math.log10(self.ticks[-1])
+
+
+def tick_words(value: float) -> str:
+    """A tick for people: 1,000 or 0.25."""
+    return number(int(value)) if value == int(value) else number(value)
