@@ -1,4 +1,4 @@
-"""The commands `init` and `up`, found by the command line through entry points."""
+"""The commands `init`, `patrol` and `up`, found by the command line through entry points."""
 
 import json
 from dataclasses import asdict
@@ -25,6 +25,14 @@ def init(
     changes = initialise(root)
     found = {"changes": [asdict(change) for change in changes]}
     typer.echo(json.dumps(found) if as_json else changes_text(changes))
+
+
+def patrol() -> None:
+    """Find runs whose process is gone on the server at PREFECT_API_URL, until told to end."""
+    from deployments.patrol import go_on_patrol
+    from deployments.silence import Patience
+
+    go_on_patrol(Patience())
 
 
 def up(

@@ -14,6 +14,21 @@ class ServerUnavailable(FactoryError):
     """No Prefect server, or one that refuses us."""
 
 
+def server_address() -> str:
+    """Of the server's interface.
+
+    Raises:
+        ServerUnavailable: If none is named.
+    """
+    address: str | None = PREFECT_API_URL.value()
+    if not address:  # Prefect would start a server of its own, which ends with the command
+        raise ServerUnavailable(
+            "expected the address of a Prefect server in PREFECT_API_URL, found none; run "
+            "cxr-factory up, or set it to that of your server, as http://127.0.0.1:4200/api"
+        )
+    return address
+
+
 @contextmanager
 def connect() -> Iterator[SyncPrefectClient]:
     """A client of the server.
@@ -21,12 +36,7 @@ def connect() -> Iterator[SyncPrefectClient]:
     Raises:
         ServerUnavailable: If no server is named, it does not answer, or it refuses a request.
     """
-    address = PREFECT_API_URL.value()
-    if not address:  # Prefect would start a server of its own, which ends with the command
-        raise ServerUnavailable(
-            "expected the address of a Prefect server in PREFECT_API_URL, found none; run "
-            "cxr-factory up, or set it to that of your server, as http://127.0.0.1:4200/api"
-        )
+    address = server_address()
     try:
         with get_client(sync_client=True) as client:
             yield client

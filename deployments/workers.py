@@ -1,4 +1,4 @@
-"""Which workers a machine runs: for every pool one on each GPU, or one on the CPU."""
+"""Which workers a machine runs: for every pool one on each GPU, or one on the CPU; its patrol."""
 
 import os
 import shutil
@@ -48,6 +48,11 @@ def places(gpus: Sequence[str]) -> list[WorkerPlace]:
     on_gpus = [WorkerPlace(f"{pool}-{gpu}", pool, gpu, 1) for gpu in gpus for pool in GPU_POOLS]
     on_cpu = [WorkerPlace(pool, pool, None, 1) for pool in GPU_POOLS]
     return [*(on_gpus or on_cpu), WorkerPlace(CPU_POOL, CPU_POOL, None, CPU_RUNS)]
+
+
+def patrol_command() -> list[str]:
+    """What starts a patrol on the server that PREFECT_API_URL names."""
+    return [sys.executable, "-m", "deployments.patrol"]
 
 
 def visible_gpus() -> tuple[str, ...]:

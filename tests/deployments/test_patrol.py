@@ -1,0 +1,182 @@
+"""A patrol on a real server without automations: the dead are found, the living are left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Running
+
+from deployments.automations import silent_runs, stuck_runs
+from deployments.initialise import initialise
+from deployments.lookout import RESUME, RESUME_AUTOMATION
+from deployments.workers import WorkerPlace
+from tests.flows.fleet import Fleet, prefect_server, processes_with, wait_for
+from tests.flows.patient import patient_painter, patient_plan
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+
+AWAY_SECONDS = 12.0
+BEATS = """
+import sys, time
+from prefect.events import emit_event
+while True:
+    emit_event("prefect.flow-run.heartbeat", {"prefect.resource.id": sys.argv[1]})
+    time.sleep(2)
+"""
+IMPATIENT = """
+from datetime import timedelta
+from deployments.patrol import go_on_patrol
+from deployments.silence import Patience
+
+def seconds(number):
+    return timedelta(seconds=number)
+
+go_on_patrol(Patience(
+    look_every=seconds(1), silent_for=seconds(10), pending_for=seconds(10),
+    proven_for=seconds(6), probe_gap=seconds(4), resume_after=seconds(2),
+))
+"""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A server as `init` leaves it, less its automations; no worker."""
+    folder = tmp_path_factory.mktemp("patrol")
+    with patient_painter(folder), prefect_server(folder) as fleet:
+        with temporary_settings({PREFECT_API_URL: fleet.url}):
+            initialise(str(folder / "factory"))
+        with fleet.client() as client:
+            for name in (silent_runs().name, stuck_runs().name, RESUME_AUTOMATION):
+                for automation in client.read_automations_by_name(name):
+                    client.delete_automation(automation.id)
+        try:
+            yield fleet
+        finally:
+            (folder / "hold").unlink(missing_ok=True)
+            _kill_all(fleet)
+
+
+def test_live_run_whose_server_was_away_is_left_and_found_when_it_falls_silent(
+    fleet: Fleet,
+) -> None:
+    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    silent = _begun(fleet, "publish-dataset", {"dataset": "other"})
+    with _patrol(fleet) as said:
+        with _beating(fleet, run):
+            wait_for("the end of the other, which is silent", lambda: _ended(fleet, silent))
+            fleet.server.kill()
+            time.sleep(AWAY_SECONDS)  # longer than a run may be silent
+            fleet.server.start()
+            time.sleep(AWAY_SECONDS)
+            assert fleet.runs("publish-dataset", "Running") != [], said.read_text()
+        assert fleet.ended(run).is_crashed()
+    assert "no heartbeat for" in str(fleet.ended(run).message)
+    assert fleet.ended(silent).is_crashed()
+
+
+def test_lost_run_that_was_being_cancelled_is_cancelled(fleet: Fleet) -> None:
+    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    fleet.set_state(run, Cancelling())
+    with _patrol(fleet), _patrol(fleet):
+        assert fleet.ended(run).is_cancelled()
+
+
+def test_dataset_of_a_host_that_died_is_gone_on_with_once(fleet: Fleet) -> None:
+    (fleet.folder / "hold").touch()
+    parameters = {
+        "plan": patient_plan(dispatch="inline").model_dump(mode="json"),
+        "root": str(fleet.folder / "factory"),
+    }
+    with fleet.client() as client:  # whose form knows the painters of this process alone
+        for deployment in client.read_deployments():
+            path = f"/deployments/{deployment.id}"
+            client.request("PATCH", path, json={"enforce_parameter_schema": False})
+    run = fleet.submit("generate-dataset", parameters)
+    with _worker(fleet):
+        wait_for("an engine", lambda: _has_engine(fleet))
+        _kill_all(fleet)
+    (fleet.folder / "hold").unlink()
+    with _patrol(fleet) as said, _patrol(fleet):
+        assert fleet.ended(run).is_crashed()
+        resumed = wait_for("another run", lambda: next(iter(fleet.runs(RESUME)), None))
+        with _worker(fleet):
+            assert fleet.ended(resumed).is_completed(), said.read_text()
+        assert len(fleet.runs(RESUME)) == 1
+    assert "dataset tiny: gone on with" in said.read_text()
+
+
+def _begun(fleet: Fleet, flow: str, parameters: dict[str, str]) -> FlowRun:
+    """A run that a worker has started, as the server knows it; there is no process."""
+    with fleet.client() as client:
+        deployment = client.read_deployment_by_name(f"{flow}/{flow}")
+        return client.create_flow_run_from_deployment(
+            deployment.id, parameters=parameters, state=Running()
+        )
+
+
+@contextmanager
+def _beating(fleet: Fleet, run: FlowRun) -> Iterator[None]:
+    """Its heartbeats, sent as Prefect sends them but more often."""
+    command = [sys.executable, "-c", BEATS, f"prefect.flow-run.{run.id}"]
+    with _process(fleet, command, fleet.folder / "beats.log") as process:
+        yield
+        process.kill()
+
+
+@contextmanager
+def _patrol(fleet: Fleet) -> Iterator[Path]:
+    """A patrol with little patience; gives its log."""
+    log = fleet.folder / f"patrol-{time.monotonic_ns()}.log"
+    with _process(fleet, [sys.executable, "-c", IMPATIENT], log) as process:
+        yield log
+        process.terminate()
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+
+@contextmanager
+def _worker(fleet: Fleet) -> Iterator[None]:
+    """A worker of the pool that makes datasets."""
+    command = WorkerPlace("cpu", "cpu", None, 1).command()
+    with _process(fleet, command, fleet.folder / "worker.log") as process:
+        yield
+        process.kill()
+
+
+@contextmanager
+def _process(fleet: Fleet, command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=fleet.environment, cwd=fleet.folder, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ended(fleet: Fleet, run: FlowRun) -> bool | None:
+    with fleet.client() as client:
+        state = client.read_flow_run(run.id).state
+    return (state is not None and state.is_final()) or None
+
+
+def _has_engine(fleet: Fleet) -> bool | None:
+    found = processes_with("PREFECT_API_URL", fleet.url).values()
+    return any("engine_child" in one for one in found) or None
+
+
+def _kill_all(fleet: Fleet) -> None:
+    """As a host that loses its power: all but the server, which is on another."""
+    for pid, command in processes_with("PREFECT_API_URL", fleet.url).items():
+        if pid != os.getpid() and "prefect server" not in command and "uvicorn" not in command:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
