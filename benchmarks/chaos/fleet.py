@@ -1,4 +1,4 @@
-"""The fleet that is killed: a Prefect server, workers, and who brings back what died, at once."""
+"""The fleet that is killed: a Prefect server, workers, a patrol, and who brings back what died."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from deployments.children import Child
 from deployments.initialise import initialise
 from deployments.settings import api_address, fleet_settings
 from deployments.up import server_command
-from deployments.workers import places
+from deployments.workers import patrol_command, places
 from flows.cli import PREFECT_DEFAULTS
 from tests.deployments.databases import PASSWORD
 from tests.deployments.processes import free_ports, wait_until
@@ -52,7 +52,7 @@ def shared_state(postgres_port: int, redis_port: int) -> dict[str, str]:
 
 
 class Fleet:
-    """A server with its database, and a worker for every pool that the datasets need.
+    """A server with its database, a worker for every pool that the datasets need, and a patrol.
 
     Args:
         folder: Holds logs and state.
@@ -77,11 +77,12 @@ class Fleet:
         self._server = Child(
             "server", server_command(port), told | server_settings, folder / "server.log"
         )
-        self._workers = [
+        workers = [
             Child(place.name, place.command(), told, folder / f"{place.name}.log")
             for place in places(())
             if place.pool in POOLS
         ]
+        self._beside = [*workers, Child("patrol", patrol_command(), told, folder / "patrol.log")]
         self._limits = {place.pool: place.num_runs for place in places(()) if place.pool in POOLS}
 
     @contextmanager
@@ -93,17 +94,17 @@ class Fleet:
         try:
             wait_until(self.runs.answers, "Prefect's server", _READY_SECONDS)
             self._set_up()
-            for worker in self._workers:
-                worker.start()
+            for child in self._beside:
+                child.start()
             supervisor.start()
             yield
         finally:
             ending.set()
             if supervisor.is_alive():
                 supervisor.join()
-            for child in (*self._workers, self._server):
+            for child in (*self._beside, self._server):
                 child.ask_to_stop()
-            for child in (*self._workers, self._server):
+            for child in (*self._beside, self._server):
                 child.wait()
 
     def command(self, words: list[str], log: Path) -> "subprocess.Popen[bytes]":
@@ -145,6 +146,6 @@ class Fleet:
 
     def _supervise(self, ending: threading.Event) -> None:
         while not ending.wait(_SUPERVISE_SECONDS):
-            for child in (self._server, *self._workers):
+            for child in (self._server, *self._beside):
                 if child.exit_status() is not None:
                     child.start()
