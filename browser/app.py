@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from browser import api, pages, review_pages, slice_pages
+from browser import agreement_page, api, blind_pages, pages, review_pages, slice_pages
 from browser.access import Next, add_access
 from browser.dashboard import pages as dashboard_pages
 from browser.dashboard.assembled import Dashboards
@@ -52,8 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     if settings.reviewing is not None:
         app.state.desk = Desk(library.store, settings.reviewing.reviewer)
-        app.include_router(review_pages.router)
-        app.include_router(slice_pages.router)
+        for routes in (review_pages, agreement_page, slice_pages, blind_pages):
+            app.include_router(routes.router)
     for kind in (Problem, FactoryError, ValueError):
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -133,10 +133,26 @@ class Library:
             Problem: If there is none, or if it is restricted and this serves beyond loopback.
         """
         release = self._release(name, number)
-        self._require(name, restricted=release.restricted)
+        self.require(name, restricted=release.restricted)
         return release
 
-    def _require(self, name: str, *, restricted: bool) -> None:
+    def newest(self, name: str) -> Release:
+        """The newest release of a dataset, if it may be shown.
+
+        Raises:
+            Problem: If it has none yet, or is restricted and this serves beyond loopback.
+        """
+        numbers = self.numbers(name)
+        if not numbers:
+            raise not_found(f"Dataset {name!r} has no release yet.", "Wait for its first one.")
+        return self.release(name, numbers[-1])
+
+    def require(self, name: str, *, restricted: bool) -> None:
+        """Refuse to send out what is restricted beyond loopback.
+
+        Raises:
+            Problem: If it is; says how its operator may allow it.
+        """
         if not self.settings.may_show(name, restricted=restricted):
             raise Problem(
                 HTTPStatus.FORBIDDEN,
@@ -162,7 +178,7 @@ class Library:
             Problem: If it is one; says how its operator may allow it.
         """
         info = corpus_info(self.store, name)
-        self._require(name, restricted=info is None or info.restricted)
+        self.require(name, restricted=info is None or info.restricted)
 
     def open(self, name: str, number: int, table: Table) -> OpenTable:
         """A table of a release that may be shown.

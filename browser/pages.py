@@ -3,7 +3,17 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from browser.asking import After, Name, Number, SampleId, TableName, ask, library_of, open_asked
+from browser.asking import (
+    After,
+    Name,
+    Number,
+    SampleId,
+    TableName,
+    ask,
+    desk_of,
+    library_of,
+    open_asked,
+)
 from browser.beside import beside
 from browser.catalogue import (
     compare_releases,
@@ -59,7 +69,14 @@ def dataset(request: Request, name: Name) -> Response:
     releases = list_releases(library, name)
     summary = dataset_summary(library, name)
     plan = plan_text(library, name) if summary.shown else ""
-    return render(request, "dataset.html", dataset=summary, releases=releases, plan=plan)
+    return render(
+        request,
+        "dataset.html",
+        dataset=summary,
+        releases=releases,
+        plan=plan,
+        reviewing=desk_of(request) is not None,
+    )
 
 
 @router.get("/datasets/{name}/changes")

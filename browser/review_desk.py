@@ -77,7 +77,8 @@ class Desk:
         with self._lock:
             held = self._decisions.get(dataset)
             if held is None or held.version < table.version:
-                reviews = read_reviews(table)
+                known = () if held is None else held.reviews  # rows are only ever added
+                reviews = [*known, *read_reviews(table, first=len(known))]
                 held = Decisions(table.version, reviews, standing_reviews(reviews))
             _hold(self._decisions, dataset, held)
             return held

@@ -16,6 +16,7 @@ from browser.filters import Filters, parse_filters
 from browser.library import Library
 from browser.problems import Problem
 from browser.rendering import number, plain, render
+from browser.review_columns import STATUS
 from browser.review_forms import Dataset, Posted, desk_there, field, number_field
 from browser.slice_filters import page_filters, slice_filter
 from storage.errors import FactoryError, PlanMismatch
@@ -58,7 +59,7 @@ def slices(request: Request, dataset: Dataset, saved: str = "") -> Response:
         "slices.html",
         dataset=dataset,
         lines=lines,
-        saved=saved,
+        saved=saved if saved in [line.name for line in lines] else "",
         root=library.store.root,
     )
 
@@ -98,7 +99,7 @@ def _require_same(library: Library, asked: Asked, wanted: SliceFilter) -> None:
 
 
 def _why(filters: Filters, dataset: str) -> str:
-    if "review" in filters.by_facet:
+    if STATUS.name in filters.by_facet:
         return (
             "A slice goes by the decisions that its release names; for those made since, run "
             f"cxr-factory release {dataset} and save it on that release."

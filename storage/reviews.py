@@ -75,16 +75,19 @@ def append_reviews(table: PublishedTable, reviews: Sequence[Review]) -> Appended
             time.sleep(delay)
 
 
-def read_reviews(dataset: lance.LanceDataset, among: Collection[str] | None = None) -> list[Review]:
+def read_reviews(
+    dataset: lance.LanceDataset, among: Collection[str] | None = None, first: int = 0
+) -> list[Review]:
     """Decisions of a version of the table, in the order they were taken in.
 
     Args:
         dataset: The table at that version.
         among: Ids of samples to stay within; None for all.
+        first: Number of the first to read, counted from 0; those before it are known already.
     """
-    wanted = (
-        None if among is None else pc.field("sample_id").isin(pa.array(sorted(among), pa.string()))
-    )
+    wanted = pc.field(_SEQUENCE) >= first
+    if among is not None:
+        wanted &= pc.field("sample_id").isin(pa.array(sorted(among), pa.string()))
     with lance_errors(dataset.uri):
         rows = dataset.to_table(filter=wanted).sort_by(_SEQUENCE)
     return from_arrow(rows.drop_columns([_SEQUENCE]), Review)

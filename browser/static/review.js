@@ -56,13 +56,13 @@ async function post(decision, samples, reason) {
   fields.set("post", newPost());
   fields.set("decision", decision);
   fields.set("reason", reason);
-  let answer;
+  let answer, found;
   try {
     answer = await send(fields);
+    found = await answer.json(); // a page instead says that the token is asked for again
   } catch {
-    return say("No answer from the server: nothing is known to be kept. Try again.", true);
+    return say("No clear answer from the server: nothing is known to be kept. Try again, or reload.", true);
   }
-  const found = await answer.json();
   if (!answer.ok) return say(found.what, true);
   for (const one of samples) mark(one, found.marks[one]);
   say(found.said);

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from browser.commands import browse
 from browser.settings import Reviewing, Settings
 from storage.layout import DatasetLayout
 from storage.objects import LocalStore
@@ -174,6 +175,11 @@ def test_reviewer_is_asked_for_once_and_decides_under_that_name(store: LocalStor
     assert set(_standing(store)[IDS[0]]) == {"Dr. Müller"}
     with pytest.raises(ValueError, match="reviewer must be"):
         Reviewing(" ")
+
+
+def test_browse_with_a_reviewer_and_no_review_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--reviewer ann .* add --review"):
+        browse(root=str(tmp_path), reviewer="ann")
 
 
 def test_sample_page_leads_on_in_the_order_and_filters_of_the_grid(ann: TestClient) -> None:
