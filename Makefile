@@ -6,7 +6,7 @@ READY  := .venv/.ready
 VLLM   := .venv-vllm/.ready
 SMOLLM := .venv-vllm/.smollm2
 
-.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once format lock
+.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once chaos races format lock
 
 setup: $(READY)
 
@@ -68,13 +68,19 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm"
+	$(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm and not chaos"
 
 served: smollm2  ## what needs a real vLLM, which takes every core: after the others, one by one
 	$(BIN)/pytest -rs -m vllm
 
 exactly-once: setup  ## 4 publishers and a collector racing under 100 kills
 	$(BIN)/python -m benchmarks.exactly_once --kills 100
+
+chaos: setup  ## 20 datasets under 60 kills of everything that a fleet has
+	$(BIN)/python -m benchmarks.chaos --kills 60 --datasets 20
+
+races: setup  ## 20 datasets, each made by six processes at once
+	$(BIN)/python -m benchmarks.races --datasets 20
 
 format: setup
 	$(BIN)/ruff format .

@@ -13,6 +13,7 @@ NUM_KILLS = 10
 _PROJECT = Path(__file__).parents[2]
 
 
+@pytest.mark.chaos
 @pytest.mark.server
 @pytest.mark.s3
 @pytest.mark.timeout(1200)
