@@ -301,9 +301,9 @@ def finetune(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = F
 def evaluate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Measure a trained model, with intervals: zero-shot, and what else the plan names."""
     from flows.evaluation import evaluate as evaluate_flow
+    from flows.evaluation_summary import evaluation_text
     from flows.plan_files import load_plan
     from flows.progress import spinner
-    from flows.summary import evaluation_text
     from flows.training_plans import EvaluatePlan
 
     plan = load_plan(plan_file, EvaluatePlan)

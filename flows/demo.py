@@ -9,13 +9,14 @@ from typing import Any
 import typer
 
 from flows.evaluation import evaluate
+from flows.evaluation_summary import evaluation_text
 from flows.generate import generate_dataset
 from flows.plan_files import load_plan
 from flows.plans import DatasetPlan
 from flows.pretrain import pretrain
 from flows.progress import dataset_bars, spinner, training_bar
 from flows.status import dataset_status
-from flows.summary import evaluation_text, status_text, training_text
+from flows.summary import status_text, training_text
 from flows.training_plans import EvaluatePlan, PretrainPlan
 from flows.work import Work, open_work
 from storage.contact_sheet import SheetPair, contact_sheet

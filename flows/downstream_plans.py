@@ -5,8 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flows.plans import Name, PainterConfig, Plan
+from models.downstream.few_labels import FineTuningConfig, LinearProbeConfig
 from models.downstream.grounding import GroundingConfig
+from models.downstream.retrieval import RetrievalConfig
 from models.engines import engine_config
+from storage.records import Split
 
 
 class GroundingTask(Plan):
@@ -31,4 +34,74 @@ class GroundingTask(Plan):
     )
 
 
-DownstreamTask = Annotated[GroundingTask, Field(discriminator="kind")]
+class RetrievalTask(Plan):
+    """The text of an image among others, and the image of a text, in a release."""
+
+    kind: Literal["retrieval"] = "retrieval"
+    name: Name = Field(description="Of the result, in the metrics.")
+    dataset: Name = Field(description="A dataset with a release.")
+    release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
+    split: Literal[Split.VALIDATION, Split.TEST] = Field(
+        Split.TEST, description="Whose pairs; those of training would flatter the model."
+    )
+    max_pairs: int = Field(
+        1000, ge=2, le=10_000, description="Pairs to tell apart, drawn where the split has more."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Of that draw.")
+    settings: RetrievalConfig = Field(
+        default_factory=RetrievalConfig, description="How sure the answer is."
+    )
+
+
+class CorpusLabels(Plan):
+    """Images and labels of a corpus, in the splits that its patients were given at ingest."""
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: Name = Field(description="An ingested corpus of labelled images.")
+
+
+class PhantomLabels(Plan):
+    """Images painted for evaluation alone; their truth is the label."""
+
+    kind: Literal["phantoms"] = "phantoms"
+    num_train_images: int = Field(1000, ge=20, le=1_000_000, description="To train on.")
+    num_validation_images: int = Field(400, ge=20, le=1_000_000, description="To choose by.")
+    num_test_images: int = Field(400, ge=20, le=1_000_000, description="To measure on.")
+    seed: int = Field(
+        0, ge=0, lt=2**62, description="Of the training images; the others take the next two."
+    )
+    painter: PainterConfig = Field(
+        default_factory=lambda: engine_config("painters", {"kind": "phantom"}),
+        validate_default=True,
+        description="Must know which findings it paints.",
+    )
+
+
+Labels = Annotated[CorpusLabels | PhantomLabels, Field(discriminator="kind")]
+
+
+class LinearProbeTask(Plan):
+    """What the frozen image tower's features say, by logistic regression."""
+
+    kind: Literal["linear_probe"] = "linear_probe"
+    name: Name = Field(description="Of the result, in the metrics.")
+    labels: Labels = Field(description="What to train, choose and measure on.")
+    settings: LinearProbeConfig = Field(
+        default_factory=LinearProbeConfig, description="Shares of the labels, and strength."
+    )
+
+
+class FineTuningTask(Plan):
+    """What the image tower is worth as a start, trained as a whole."""
+
+    kind: Literal["fine_tuning"] = "fine_tuning"
+    name: Name = Field(description="Of the result, in the metrics.")
+    labels: Labels = Field(description="What to train, choose and measure on.")
+    settings: FineTuningConfig = Field(
+        default_factory=FineTuningConfig, description="Shares of the labels, and training."
+    )
+
+
+DownstreamTask = Annotated[
+    GroundingTask | RetrievalTask | LinearProbeTask | FineTuningTask, Field(discriminator="kind")
+]

@@ -4,14 +4,10 @@ from typing import Any
 
 from prefect import flow
 
-from flows.downstream_plans import DownstreamTask
+from flows.downstream import measure_task, show
 from flows.training_plans import CorpusSet, EvaluatePlan, EvaluationSet
 from models.downstream.labelled_images import LabelledImages
-from tasks.artifacts import show_grounding, show_zero_shot
-from tasks.downstream import measure_grounding, paint_masked_set, require_regions
 from tasks.evaluation import measure_zero_shot, paint_phantom_set, read_corpus_set
-
-SHOW = {"zero_shot": show_zero_shot, "grounding": show_grounding}
 
 
 @flow(name="evaluate", flow_run_name="evaluate {plan.run}")
@@ -23,7 +19,8 @@ def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str,
         root: Folder or s3://bucket/prefix that holds the run.
 
     Returns:
-        What was measured by kind (`zero_shot`, `grounding`) and name, as in `metrics.json`.
+        What was measured by kind (`zero_shot` and those of the tasks) and name, as in
+        `metrics.json`.
     """
     results: dict[str, dict[str, Any]] = {}
     for planned in plan.sets:
@@ -31,9 +28,9 @@ def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str,
         measured = measure_zero_shot(root, plan.run, labelled, plan.zero_shot)
         results.setdefault("zero_shot", {})[planned.name] = measured
     for task in plan.tasks:
-        results.setdefault(task.kind, {})[task.name] = _measure(task, plan.run, root)
+        results.setdefault(task.kind, {})[task.name] = measure_task(task, plan.run, root)
     for kind, of_kind in results.items():
-        SHOW[kind](plan.run, of_kind)
+        show(plan.run, kind, of_kind)
     return results
 
 
@@ -41,12 +38,3 @@ def _open_set(planned: EvaluationSet, root: str) -> LabelledImages:
     if isinstance(planned, CorpusSet):
         return read_corpus_set(planned.name, root, planned.corpus, planned.split)
     return paint_phantom_set(planned.name, planned.painter, planned.num_images, planned.seed)
-
-
-def _measure(task: DownstreamTask, run: str, root: str) -> dict[str, Any]:
-    require_regions(root, run)
-    test = paint_masked_set(task.name, task.painter, task.num_images, task.seed)
-    validation = paint_masked_set(
-        f"validation of {task.name}", task.painter, task.num_validation_images, task.seed + 1
-    )
-    return measure_grounding(root, run, validation, test, task.settings)

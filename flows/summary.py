@@ -81,12 +81,6 @@ def training_text(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def evaluation_text(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Everything that `evaluate` measured, in the order of the plan."""
-    texts = {"zero_shot": zero_shot_text, "grounding": grounding_text}
-    return "\n".join(texts[kind](of_kind) for kind, of_kind in results.items())
-
-
 def zero_shot_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Zero-shot AUROC per set: macro, macro of each view, then per finding.
 
@@ -109,33 +103,6 @@ def zero_shot_text(results: Mapping[str, Mapping[str, Any]]) -> str:
             for finding, score in result["per_finding"].items()
         ]
     return "\n".join(lines)
-
-
-def grounding_text(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Grounding per set: macro and per finding, beside a map that sees no image, and chance."""
-    lines = []
-    for name, result in results.items():
-        lines.append(f"grounding on {name} ({result['num_images']} images):")
-        lines.append(f"  {'':<20} pointing game, gain over a fixed map, chance; IoU; Dice")
-        figures = {"macro": result["macro"] or {"reason": "undefined"}, **result["per_finding"]}
-        lines += [f"  {finding:<20} {_grounding(one)}" for finding, one in figures.items()]
-    return "\n".join(lines)
-
-
-def _grounding(one: Mapping[str, Any]) -> str:
-    if one.get("reason"):
-        return str(one["reason"])
-    gain = one["pointing_game_gain"]
-    return (
-        f"{one['pointing_game']['value']:.2f}, {_gain(gain['value'], gain['ci95'])}, "
-        f"{one['chance_pointing_game']['value']:.2f}; {one['iou']['value']:.2f}; "
-        f"{one['dice']['value']:.2f}"
-    )
-
-
-def _gain(value: float, interval: Any) -> str:
-    low, high = interval
-    return f"{value:+.2f}  (95 % {low:+.2f} to {high:+.2f})"
 
 
 def _score(value: float | None, interval: Any, reason: str | None = None) -> str:

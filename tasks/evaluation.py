@@ -50,7 +50,7 @@ def read_corpus_set(name: str, root: str, corpus: str, split: Split | None) -> L
         ValueError: If there is no such corpus, or it has no images.
     """
     images = list(read_corpus(open_store(root), corpus).images(split))
-    labels = [[_label(image, finding) for finding in Finding] for image in images]
+    labels = [[label_of(image, finding) for finding in Finding] for image in images]
     return LabelledImages(
         name=name,
         images=[decode_png(image.image) for image in images],
@@ -121,7 +121,8 @@ def painting(painter: EngineConfig) -> "Iterator[QueuePainter]":
         yield QueuePainter(queue)
 
 
-def _label(image: CorpusImage, finding: Finding) -> int:
+def label_of(image: CorpusImage, finding: Finding) -> int:
+    """1 present, 0 absent, -1 where the source states it as possible."""
     if finding.value in image.labels:
         return 1
     return UNKNOWN if finding.value in image.uncertain_labels else 0

@@ -24,13 +24,14 @@ from models.downstream.map_scores import (
 )
 from models.downstream.masked_images import MaskedImages
 from models.downstream.metrics import (
-    Interval,
+    CONFIDENCE,
+    Figure,
     macro_interval,
     percentile_interval,
     resample_weights,
     resampled_means,
 )
-from models.downstream.zero_shot import CONFIDENCE, PromptStyle
+from models.downstream.zero_shot import PromptStyle
 from models.vocabulary.findings import Finding
 
 FIXED_SIDE_PX = 64  # side of the fixed map; finer than the regions of any image tower here
@@ -70,19 +71,6 @@ class Measure(StrEnum):
     FIXED_DICE = "fixed_map_dice"
     CHANCE = "chance_pointing_game"  # the mask's share of the image
     GAIN = "pointing_game_gain"  # over the fixed map, image by image
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A mean over images with its 95 % interval."""
-
-    value: float
-    interval: Interval | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        bounds = [self.interval.low, self.interval.high] if self.interval else None
-        return {"value": self.value, "ci95": bounds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ Shape suffixes: N images, F findings, R resamples, G patients.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+CONFIDENCE = 0.95  # of every interval that is reported
 UNKNOWN = -1  # label of an image that says nothing of a finding
 
 
@@ -19,6 +21,23 @@ class Interval:
     low: float
     high: float
     num_resamples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean over images with its 95 % interval."""
+
+    value: float
+    interval: Interval | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"value": self.value, "ci95": bounds(self.interval)}
+
+
+def bounds(interval: Interval | None) -> list[float] | None:
+    """An interval for JSON."""
+    return [interval.low, interval.high] if interval else None
 
 
 def weighted_auroc(

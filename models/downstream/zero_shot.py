@@ -12,19 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.downstream.finding_scores import FindingScore, Resampling, classify
 from models.downstream.labelled_images import LabelledImages
-from models.downstream.metrics import (
-    UNKNOWN,
-    Interval,
-    auroc,
-    bootstrap_aurocs,
-    macro_interval,
-    percentile_interval,
-)
+from models.downstream.metrics import Interval, bounds
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.findings import Finding
-
-CONFIDENCE = 0.95
 
 
 class PromptStyle(StrEnum):
@@ -77,34 +69,6 @@ class ZeroShotConfig(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class FindingScore:
-    """One finding's result.
-
-    Attributes:
-        auroc: None where it is undefined; `reason` then says why.
-        interval: 95 % over patients.
-        num_positives: Images labelled present.
-        num_negatives: Images labelled absent.
-    """
-
-    auroc: float | None
-    interval: Interval | None
-    num_positives: int
-    num_negatives: int
-    reason: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "auroc": self.auroc,
-            "ci95": _bounds(self.interval),
-            "positives": self.num_positives,
-            "negatives": self.num_negatives,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class ZeroShotResult:
     """Zero-shot classification of one set.
 
@@ -132,7 +96,7 @@ class ZeroShotResult:
         """For `metrics.json`."""
         return {
             "macro_auroc": self.macro_auroc,
-            "ci95": _bounds(self.interval),
+            "ci95": bounds(self.interval),
             "num_images": self.num_images,
             "num_patients": self.num_patients,
             "prompts": self.config.model_dump(mode="json"),
@@ -217,38 +181,20 @@ def _score(
     chosen: NDArray[np.int64],
     config: ZeroShotConfig,
 ) -> ZeroShotResult:
-    scores_NF, labels_NF = scores_NF[chosen], labelled.labels_NF[chosen]
     groups = [labelled.groups[row] for row in chosen]
-    resampled_RF = bootstrap_aurocs(scores_NF, labels_NF, groups, config.num_resamples, config.seed)
-    per_finding = {
-        finding: _finding_score(scores_NF[:, column], labels_NF[:, column], resampled_RF[:, column])
-        for column, finding in enumerate(labelled.findings)
-    }
-    values = [score.auroc for score in per_finding.values()]
-    defined = [column for column, value in enumerate(values) if value is not None]
+    classified = classify(
+        scores_NF[chosen],
+        labelled.labels_NF[chosen],
+        groups,
+        labelled.findings,
+        Resampling(config.num_resamples, config.seed),
+    )
     return ZeroShotResult(
         name=labelled.name,
         num_images=len(chosen),
         num_patients=len(set(groups)),
-        macro_auroc=float(np.mean([v for v in values if v is not None])) if defined else None,
-        interval=macro_interval(resampled_RF[:, defined], CONFIDENCE),
-        per_finding=per_finding,
+        macro_auroc=classified.macro_auroc,
+        interval=classified.interval,
+        per_finding=classified.per_finding,
         config=config,
     )
-
-
-def _finding_score(
-    scores_N: NDArray[np.float64], labels_N: NDArray[np.int8], resampled_R: NDArray[np.float64]
-) -> FindingScore:
-    known = labels_N != UNKNOWN
-    positive_N = labels_N[known] == 1
-    positives, negatives = int(positive_N.sum()), int((~positive_N).sum())
-    if not positives or not negatives:
-        missing = "no image is labelled " + ("present" if not positives else "absent")
-        return FindingScore(None, None, positives, negatives, f"undefined: {missing}")
-    interval = percentile_interval(resampled_R, CONFIDENCE)
-    return FindingScore(auroc(scores_N[known], positive_N), interval, positives, negatives)
-
-
-def _bounds(interval: Interval | None) -> list[float] | None:
-    return [interval.low, interval.high] if interval else None

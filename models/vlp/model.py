@@ -115,6 +115,21 @@ class VisionLanguageModel(nn.Module):
                 rows.append(self.objective.embed_images(features).cpu())
         return torch.cat(rows).numpy() if rows else self._no_rows()
 
+    def pooled_features(
+        self, images: Sequence[NDArray[np.uint8]], batch_size: int = 64
+    ) -> NDArray[np.float32]:
+        """The image tower's own vectors, before the objective's heads, (N, C), in order.
+
+        Args:
+            images: Each uint8 (height, width); made square and resized as in training.
+            batch_size: Images on the device at once.
+        """
+        rows: list[Tensor] = []
+        with evaluating(self):
+            for start in range(0, len(images), batch_size):
+                rows.append(self._see(images[start : start + batch_size]).pooled_BC.cpu())
+        return torch.cat(rows).numpy() if rows else self._no_rows()
+
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
         """Unit-norm embeddings of texts, (N, D), in order."""
         rows: list[Tensor] = []

@@ -1,0 +1,79 @@
+"""What `evaluate` does for each of a plan's tasks: read or paint, then measure."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from flows.downstream_plans import (
+    CorpusLabels,
+    DownstreamTask,
+    FineTuningTask,
+    GroundingTask,
+    Labels,
+    LinearProbeTask,
+    RetrievalTask,
+)
+from models.downstream.labelled_splits import LabelledSplits
+from tasks.artifacts import show_zero_shot
+from tasks.downstream import (
+    measure_fine_tuning,
+    measure_grounding,
+    measure_linear_probe,
+    measure_retrieval,
+    paint_masked_set,
+    read_pairs,
+    require_regions,
+)
+from tasks.downstream_artifacts import show_few_labels, show_grounding, show_retrieval
+from tasks.label_splits import paint_label_splits, read_label_splits
+
+_TABLES: dict[str, Callable[[str, Mapping[str, Mapping[str, Any]]], None]] = {
+    "zero_shot": show_zero_shot,
+    "grounding": show_grounding,
+    "retrieval": show_retrieval,
+    "linear_probe": partial(show_few_labels, "linear_probe"),
+    "fine_tuning": partial(show_few_labels, "fine_tuning"),
+}
+
+
+def measure_task(task: DownstreamTask, run: str, root: str) -> dict[str, Any]:
+    """One task's result, as it stands in the run's `metrics.json`."""
+    match task:
+        case GroundingTask():
+            return _measure_grounding(task, run, root)
+        case RetrievalTask():
+            return _measure_retrieval(task, run, root)
+        case LinearProbeTask():
+            splits = _open_splits(task.name, task.labels, run, root)
+            return measure_linear_probe(root, run, splits, task.settings)
+        case FineTuningTask():
+            splits = _open_splits(task.name, task.labels, run, root)
+            return measure_fine_tuning(root, run, splits, task.settings)
+
+
+def show(run: str, kind: str, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """A table in Prefect's UI of everything of one kind."""
+    _TABLES[kind](run, results)
+
+
+def _measure_grounding(task: GroundingTask, run: str, root: str) -> dict[str, Any]:
+    require_regions(root, run)
+    test = paint_masked_set(task.name, task.painter, task.num_images, task.seed)
+    validation = paint_masked_set(
+        f"validation of {task.name}", task.painter, task.num_validation_images, task.seed + 1
+    )
+    return measure_grounding(root, run, validation, test, task.settings)
+
+
+def _measure_retrieval(task: RetrievalTask, run: str, root: str) -> dict[str, Any]:
+    pairs = read_pairs(
+        task.name, root, task.dataset, task.release, task.split, task.max_pairs, task.seed
+    )
+    return measure_retrieval(root, run, pairs, task.settings)
+
+
+def _open_splits(name: str, labels: Labels, run: str, root: str) -> LabelledSplits:
+    if isinstance(labels, CorpusLabels):
+        return read_label_splits(name, root, run, labels.corpus)
+    wanted = (labels.num_train_images, labels.num_validation_images, labels.num_test_images)
+    return paint_label_splits(name, labels.painter, wanted, labels.seed)
