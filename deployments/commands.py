@@ -38,8 +38,11 @@ def patrol() -> None:
 def up(
     root: Root = DEFAULT_ROOT,
     port: Annotated[int, typer.Option(help="Of the server and its UI.", min=1, max=65535)] = 4200,
+    browser_port: Annotated[
+        int, typer.Option(help="Of the browser of released datasets.", min=1, max=65535)
+    ] = 4300,
 ) -> None:
-    """The whole fleet on this machine: server with UI, deployments, a worker for every pool."""
+    """The fleet on this machine: server with UI, deployments, a worker a pool, the browser."""
     from deployments.up import run_fleet
 
-    run_fleet(root, port)
+    run_fleet(root, port, browser_port)

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 settings=$(mktemp)
-for name in POSTGRES_PASSWORD REDIS_PASSWORD PREFECT_PASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do
+for name in POSTGRES_PASSWORD REDIS_PASSWORD PREFECT_PASSWORD BROWSER_PASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do
     echo "$name=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')" >>"$settings"
 done
 port=${UI_PORT:-4200}

@@ -1,4 +1,4 @@
-"""`cxr-factory up`: server, deployments and workers on one machine, until it is told to stop."""
+"""`cxr-factory up`: server, deployments, workers and browser on one machine, until told to stop."""
 
 import fcntl
 import os
@@ -20,6 +20,7 @@ from deployments.settings import HOST, api_address, fleet_settings, state_folder
 from deployments.workers import places, visible_gpus
 from storage.errors import FactoryError
 from storage.objects import open_store
+from tasks.browser_links import BROWSER_URL
 
 READY_SECONDS = 300.0  # a first start makes the database
 _POLL_SECONDS = 0.5
@@ -30,23 +31,26 @@ class ServerEnded(FactoryError):
     """The Prefect server ended, and with it the fleet."""
 
 
-def run_fleet(root: str, port: int) -> None:
+def run_fleet(root: str, port: int, browser_port: int) -> None:
     """Start everything, say where it is, and watch it until a signal.
 
     Args:
         root: Folder or s3://bucket/prefix that runs read and write by default.
         port: Of the server and its UI.
+        browser_port: Of the browser of released datasets.
 
     Raises:
-        ValueError: If the port is in use, another fleet keeps its state in the same folder, or the
+        ValueError: If a port is in use, another fleet keeps its state in the same folder, or the
             root names another kind of store.
         ServerEnded: If the server ends by itself, or is not ready in time.
     """
     where = open_store(root).root
     home = state_folder(where)
     places_here = places(visible_gpus())
-    _require_free(port)
+    _require_free(port, "--port")
+    _require_free(browser_port, "--browser-port")
     os.environ.update(fleet_settings(home, port))  # before Prefect is imported: it reads them once
+    os.environ[BROWSER_URL] = f"http://{HOST}:{browser_port}"
     server = Child("server", server_command(port), os.environ, home / "logs" / "server.log")
     workers = [
         Child(
@@ -57,16 +61,19 @@ def run_fleet(root: str, port: int) -> None:
         )
         for place in places_here
     ]
-    with _only_fleet(home), _stop_signals() as stopping, _running(server, workers):
+    command = browser_command(where, browser_port)
+    browser = Child("browser", command, os.environ, home / "logs" / "browser.log")
+    beside = [*workers, browser]
+    with _only_fleet(home), _stop_signals() as stopping, _running(server, beside):
         server.start()
         _wait_until_ready(server, port, stopping)
         if stopping.is_set():
             return
         _set_up(where)
-        for worker in workers:
-            worker.start()
+        for child in beside:
+            child.start()
         typer.echo(_addresses(where, port, home, [worker.name for worker in workers]))
-        _watch(server, workers, stopping)
+        _watch(server, beside, stopping)
 
 
 def _set_up(root: str) -> None:
@@ -89,7 +96,13 @@ def server_command(port: int) -> list[str]:
     ]
 
 
-def _require_free(port: int) -> None:
+def browser_command(root: str, port: int) -> list[str]:
+    """What starts the browser of a root, read-only, for this machine alone."""
+    program = Path(sys.executable).with_name("cxr-factory")
+    return [str(program), "browse", "--root", root, "--host", HOST, "--port", str(port)]
+
+
+def _require_free(port: int, option: str) -> None:
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -97,7 +110,7 @@ def _require_free(port: int) -> None:
         except OSError as error:
             raise ValueError(
                 f"expected port {port} to be free, got: {error.strerror}; stop what listens "
-                "there, or name another with --port"
+                f"there, or name another with {option}"
             ) from error
 
 
@@ -135,16 +148,16 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _running(server: Child, workers: Sequence[Child]) -> Iterator[None]:
+def _running(server: Child, beside: Sequence[Child]) -> Iterator[None]:
     """Stops all at the end of the block, the server last: workers report to it how runs ended."""
     try:
         yield
     finally:
         typer.echo("stopping")
-        for worker in workers:
-            worker.ask_to_stop()
-        for worker in workers:
-            worker.wait()
+        for child in beside:
+            child.ask_to_stop()
+        for child in beside:
+            child.wait()
         server.ask_to_stop()
         server.wait()
 
@@ -177,20 +190,21 @@ def _require_alive(server: Child) -> None:
         )
 
 
-def _watch(server: Child, workers: Sequence[Child], stopping: threading.Event) -> None:
+def _watch(server: Child, beside: Sequence[Child], stopping: threading.Event) -> None:
     """Start again what dies, until a signal; without a server there is nothing to work for."""
     while not stopping.wait(_POLL_SECONDS):
         _require_alive(server)
-        for worker in workers:
-            if (status := worker.exit_status()) is not None and worker.may_restart():
-                typer.echo(f"worker {worker.name} ended with exit status {status}; started again")
-                worker.start()
+        for child in beside:
+            if (status := child.exit_status()) is not None and child.may_restart():
+                typer.echo(f"{child.name} ended with exit status {status}; started again")
+                child.start()
 
 
 def _addresses(root: str, port: int, home: Path, workers: Sequence[str]) -> str:
     return "\n".join(
         [
             f"UI       http://{HOST}:{port}",
+            f"browser  {os.environ[BROWSER_URL]}",
             f"API      export PREFECT_API_URL={api_address(port)}",
             f"root     {root}",
             f"workers  {', '.join(workers)}",

@@ -10,6 +10,7 @@ from storage.records import NOT_FOR_CLINICAL_USE
 from storage.releases import Release
 from storage.selection import Selection
 from tasks.acceptance import FindingAcceptance
+from tasks.browser_links import browser_links
 from tasks.tagging import EntityFigures
 from tasks.waiting import IdlePool
 
@@ -27,19 +28,21 @@ def show_acceptance(dataset: str, selection: Selection) -> None:
     if selection.num_repainted:
         again = {"outcome": "painted again", "reason": "judge said no at first"}
         rows.append(again | {"samples": selection.num_repainted})
+    said = f"Acceptance of {dataset}: {selection.num_missing_units} units missing."
     create_table_artifact(
         table=rows,
         key=f"{artifact_key(dataset)}-acceptance",
-        description=f"Acceptance of {dataset}: {selection.num_missing_units} units missing.",
+        description=f"{said} {_of_dataset(dataset)}".rstrip(),
     )
 
 
 def show_findings(dataset: str, findings: Sequence[FindingAcceptance]) -> None:
     """A table of how far each finding came: requested, kept by each stage, published."""
+    said = f"Samples of {dataset} that are to show a finding, by stage that kept them."
     create_table_artifact(
         table=[finding.as_row() for finding in findings],
         key=f"{artifact_key(dataset)}-acceptance-per-finding",
-        description=f"Samples of {dataset} that are to show a finding, by stage that kept them.",
+        description=f"{said} {_of_dataset(dataset)}".rstrip(),
     )
 
 
@@ -48,16 +51,22 @@ def show_release(root: str, release: Release) -> None:
     wanted = "all" if release.target is None else str(release.target)
     state = "complete" if release.complete else f"short of its target of {wanted}"
     versions = "\n".join(f"| {name} | {version} |" for name, version in release.versions.items())
+    path = f"/datasets/{release.dataset}/{release.number}"
+    links = browser_links({page: f"{path}/{page}" for page in ("pairs", "rejects", "dashboard")})
     create_markdown_artifact(
         markdown=(
             f"# {release.release_id}\n\n{NOT_FOR_CLINICAL_USE}\n\n"
-            f"{release.num_accepted} pairs, {state}.\n\n"
+            f"{release.num_accepted} pairs, {state}. {links}\n\n"
             f"`{root}/datasets/{release.dataset}/pairs.lance` at version "
             f"{release.versions['pairs']}\n\n| table | version |\n| --- | --- |\n{versions}\n"
         ),
         key=f"{artifact_key(release.dataset)}-release",
         description=f"Release {release.number} of {release.dataset}.",
     )
+
+
+def _of_dataset(dataset: str) -> str:
+    return browser_links({"See its samples": f"/datasets/{dataset}"})
 
 
 def show_idle_pools(dataset: str, pools: Sequence[IdlePool]) -> None:

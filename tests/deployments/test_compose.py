@@ -6,6 +6,7 @@ Postgres and Redis and SeaweedFS's S3.
 
 import importlib
 import importlib.util
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ SETTINGS = {
     "POSTGRES_PASSWORD": PASSWORD,
     "REDIS_PASSWORD": PASSWORD,
     "PREFECT_PASSWORD": "a9d2",
+    "BROWSER_PASSWORD": "b7f4",
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
 }
@@ -75,9 +77,9 @@ def test_every_prefect_setting_has_a_value_that_prefect_takes(
     assert read.database.migrate_on_start is False
 
 
-def test_only_the_ui_is_published_and_only_to_this_host() -> None:
+def test_only_the_ui_and_the_browser_are_published_and_only_to_this_host() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"api": ["127.0.0.1:4200:4200"]}
+    assert published == {"api": ["127.0.0.1:4200:4200"], "browser": ["127.0.0.1:4300:4300"]}
 
 
 def test_secrets_come_from_the_env_file_and_none_is_in_the_repository() -> None:
@@ -125,13 +127,14 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeServices]
         s3 = started.enter_context(seaweedfs(tmp_path_factory.mktemp("s3")))
         postgres_port = started.enter_context(postgres())
         redis_port = started.enter_context(redis(folder))
-        api_port, health_port = free_ports(2)
+        api_port, health_port, browser_port = free_ports(3)
         addresses = {
             "@postgres:5432": f"@127.0.0.1:{postgres_port}",
             "@redis:6379": f"@127.0.0.1:{redis_port}",
             "http://s3:8333": s3.endpoint,
             "//api:4200": f"//127.0.0.1:{api_port}",
             "4200": str(api_port),
+            "4300": str(browser_port),
             "8080": str(health_port),
             "0.0.0.0": "127.0.0.1",
         }
@@ -198,3 +201,18 @@ def test_native_fleet_makes_a_dataset_on_s3_and_its_release_starts_pretraining(
     started = client.read_flow_runs(flow_filter=chosen)[0].parameters
     assert started["root"] == f"s3://{BUCKET}"
     assert started["plan"] == {"name": "tiny", "dataset": "tiny", "release": 1, "model": {}}
+
+
+@pytest.mark.server
+@pytest.mark.s3
+@pytest.mark.timeout(600)
+def test_native_browser_shows_the_store_to_who_has_its_password(native: NativeServices) -> None:
+    address = native.environment("browser")["CXR_FACTORY_BROWSER_URL"]
+    with running(native.child("browser")):
+        wait_until(lambda: native.health("browser"), "the browser")
+        request = urllib.request.Request(f"{address}/api")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=30)
+        request.add_header("Authorization", f"Bearer {SETTINGS['BROWSER_PASSWORD']}")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert json.load(answer)["root"] == f"s3://{BUCKET}"

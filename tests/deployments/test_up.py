@@ -58,6 +58,7 @@ class Fleet:
     process: subprocess.Popen[bytes]
     folder: Path
     port: int
+    browser_port: int
 
     @property
     def said(self) -> str:
@@ -90,11 +91,12 @@ def _told() -> dict[str, str]:
 
 @contextmanager
 def _up(folder: Path) -> Iterator[Fleet]:
-    (port,) = free_ports(1)
-    command = [CLI, "up", "--root", str(folder / "factory"), "--port", str(port)]
+    port, browser_port = free_ports(2)
+    ports = ["--port", str(port), "--browser-port", str(browser_port)]
+    command = [CLI, "up", "--root", str(folder / "factory"), *ports]
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=_told())
-    fleet = Fleet(process, folder, port)
+    fleet = Fleet(process, folder, port, browser_port)
     try:
         wait_until(lambda: "Ctrl-C" in fleet.said or process.poll() is not None, "up", 300)
         assert process.poll() is None, fleet.said
@@ -125,6 +127,20 @@ def test_up_serves_the_ui_and_a_worker_of_every_pool_comes_online(fleet: Fleet) 
         wait_until(lambda pool=pool: _online(fleet, pool), f"a worker of {pool}")
         queues = fleet.client.read_work_queue_by_name("urgent", pool).priority
         assert queues < fleet.client.read_work_queue_by_name("default", pool).priority
+
+
+def test_up_serves_the_browser_and_says_where(fleet: Fleet) -> None:
+    address = f"http://127.0.0.1:{fleet.browser_port}"
+    assert f"browser  {address}" in fleet.said
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{address}/api", timeout=30) as answer:
+                return bool(json.load(answer)["root"] == str(fleet.root))
+        except OSError:
+            return False
+
+    wait_until(answers, "the browser")
 
 
 def _online(fleet: Fleet, pool: str) -> bool:
@@ -235,7 +251,7 @@ def test_worker_that_dies_is_started_again(fleet: Fleet) -> None:
     killed = fleet.workers()["gpu-text"]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: fleet.workers().get("gpu-text", killed) != killed, "another worker")
-    assert "worker gpu-text ended with exit status 137; started again" in fleet.said
+    assert "gpu-text ended with exit status 137; started again" in fleet.said
 
 
 def test_up_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
@@ -264,8 +280,9 @@ def _crash_of(fleet: Fleet, run: FlowRun) -> str:
 
 
 def test_up_beside_another_on_the_same_state_says_so_in_one_line(fleet: Fleet) -> None:
-    (port,) = free_ports(1)
-    command = [CLI, "up", "--root", str(fleet.root), "--port", str(port)]
+    port, browser_port = free_ports(2)
+    ports = ["--port", str(port), "--browser-port", str(browser_port)]
+    command = [CLI, "up", "--root", str(fleet.root), *ports]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=120, env=_told()
     )
