@@ -2,7 +2,9 @@
 import { startViewer } from "/static/viewer.js";
 
 document.documentElement.classList.add("has-script");
-for (const hidden of document.querySelectorAll("[data-needs-script]")) hidden.hidden = false;
+for (const hidden of document.querySelectorAll("[data-needs-script]")) {
+  hidden.hidden = "copy" in hidden.dataset && !navigator.clipboard; // TLS or loopback have one
+}
 
 // Filters: a change asks for the new page and puts its filters and results in place of the old.
 const form = document.getElementById("filters");

@@ -1,10 +1,13 @@
-"""A small release of varied samples, made as the factory makes one, and a client on it."""
+"""A small release of varied samples, made as the factory makes one, and ways to it."""
 
 import hashlib
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Thread
 
+import uvicorn
 from fastapi.testclient import TestClient
 
 from browser.app import create_app
@@ -151,6 +154,23 @@ def client_of(settings: Settings) -> Iterator[TestClient]:
     """A browser's view of the application, on loopback."""
     with TestClient(create_app(settings), base_url="http://127.0.0.1:4300") as client:
         yield client
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """Serve the application on a free port of this machine; gives its address."""
+    config = uvicorn.Config(
+        create_app(settings), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def make_root(root: str) -> Settings:
