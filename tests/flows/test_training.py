@@ -75,7 +75,9 @@ def test_pretrain_and_evaluate_write_metrics_with_interval(root: str, tmp_path: 
     assert real["per_finding"]["Hernia"]["auroc"] is None
     assert "no image is labelled present" in real["per_finding"]["Hernia"]["reason"]
     assert set(real["per_view"]) == {"AP", "PA"}
-    said = re.findall(r"^  (\w+), macro", zero_shot_text({"nih": results["zero_shot"]["nih"]}), re.MULTILINE)
+    said = re.findall(
+        r"^  (\w+), macro", zero_shot_text({"nih": results["zero_shot"]["nih"]}), re.MULTILINE
+    )
     assert said == ["AP", "PA"]
     assert metrics["release"] == "tiny@1"
     assert metrics["provenance"]["dataset"] == "tiny"
