@@ -17,6 +17,7 @@ from browser import agreement_page, api, blind_pages, pages, review_pages, slice
 from browser.access import Next, add_access
 from browser.dashboard import pages as dashboard_pages
 from browser.dashboard.assembled import Dashboards
+from browser.examples import pages as example_pages
 from browser.library import Library
 from browser.problems import JSON, Problem, problem_of
 from browser.rendering import FOLDER, render
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.desk = None
     app.state.dashboards = Dashboards(library)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    for beside in (dashboard_pages,):  # before those that take any name for a table
+    for beside in (dashboard_pages, example_pages):  # before those that take any name for a table
         app.include_router(beside.api)
         app.include_router(beside.pages)
     app.include_router(api.router)

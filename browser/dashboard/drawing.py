@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH_PX = 720
-NUM_SERIES = 3
 _INK, _SOFT, _LINE, _PAPER = "#16232a", "#4d5f69", "#d3dce1", "#ffffff"
 _SERIES = ("#0b6079", "#b4540a", "#6b7c86")  # told apart in common colour blindness
 _DASHES = ("", "7 4", "2 4")  # and by dashes and marks
 _HALF_MARK_PX = 4.0
 _DARKEST_CELL = 0.4  # words stay readable on it, light or dark
-_SWATCH_PX, _CHARACTER_PX = 12.0, 7.2
+CHARACTER_PX = 7.2  # a wide one; nothing here can measure text
+_SWATCH_PX = 12.0
 
 
 class Drawing:
@@ -87,7 +87,7 @@ class Drawing:
         for series, name in enumerate(names):
             self.bar(x, y - _SWATCH_PX + 2, _SWATCH_PX, _SWATCH_PX, series)
             self.text(x + 1.5 * _SWATCH_PX, y, name)
-            x += 3 * _SWATCH_PX + _CHARACTER_PX * len(name)
+            x += 3 * _SWATCH_PX + CHARACTER_PX * len(name)
 
     def svg(self, name: str, title: str, description: str) -> str:
         """All of it as an SVG document.

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from browser.dashboard.axes import Axis, LinearAxis, tick_words
-from browser.dashboard.drawing import WIDTH_PX, Drawing
+from browser.dashboard.drawing import CHARACTER_PX, WIDTH_PX, Drawing
 
 Cell = str | int | float | None
 _LEFT, _RIGHT, _LEGEND = 160, 20, 34
 _BAR, _GAP = 11, 10
 _CELL = 34
+_SLANT = 0.71  # height of words that rise at 45 degrees, of their length
 _PLOT_HEIGHT, _FOOT = 300, 52
 
 
@@ -74,22 +75,24 @@ def bar_plot(
     """Lying bars, those of one label together."""
     group = _BAR * len(series) + _GAP
     bottom = _LEGEND + group * len(labels)
-    drawing, width = Drawing(bottom + _FOOT), WIDTH_PX - _LEFT - _RIGHT
+    longest = max(len(label) for label in labels) * CHARACTER_PX + _GAP
+    left = min(max(_LEFT, longest), WIDTH_PX / 2)
+    drawing, width = Drawing(bottom + _FOOT), WIDTH_PX - left - _RIGHT
     drawing.legend([one.name for one in series], 14)
     for tick in axis.ticks:
-        x = _LEFT + width * axis.place(tick)
+        x = left + width * axis.place(tick)
         drawing.grid_line(x, _LEGEND - 4, x, bottom)
         drawing.label(x, bottom + 16, tick_words(tick), "middle")
-    drawing.label(_LEFT + width / 2, bottom + 38, axis.title, "middle")
+    drawing.label(left + width / 2, bottom + 38, axis.title, "middle")
     for row, label in enumerate(labels):
         top = _LEGEND + group * row
-        drawing.text(_LEFT - 8, top + group / 2, label, "end")
+        drawing.text(left - 8, top + group / 2, label, "end")
         for place, one in enumerate(series):
             y = top + _BAR * place
             if (value := one.values[row]) is not None:
-                drawing.bar(_LEFT, y, width * axis.place(value), _BAR - 1, place)
+                drawing.bar(left, y, width * axis.place(value), _BAR - 1, place)
             if one.intervals and (interval := one.intervals[row]) is not None:
-                low, high = (_LEFT + width * axis.place(bound) for bound in interval)
+                low, high = (left + width * axis.place(bound) for bound in interval)
                 drawing.whisker(low, high, y + (_BAR - 1) / 2)
     return Plot(data, drawing.svg(data.name, data.title, data.description))
 
@@ -127,7 +130,7 @@ def curve_plot(data: PlotData, curves: Sequence[Curve], x_axis: Axis, y_axis: Ax
 
 def matrix_plot(data: PlotData, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Plot:
     """A square of counts; the more, the darker. The diagonal has how many there are of each."""
-    top = 120
+    top = 20 + max(len(label) for label in labels) * CHARACTER_PX * _SLANT
     greatest = max(
         (count for row, of in enumerate(counts) for at, count in enumerate(of) if row != at),
         default=0,

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
-import torch
 from huggingface_hub import constants
 from numpy.typing import NDArray
 
 from models.encoders.seam import ImageEncoder
 from models.encoders.shared import open_encoder
 from models.engines import EngineConfig, engine_config
-from models.vlp.checkpoint import Checkpoint, TrainingProvenance, save_checkpoint
-from models.vlp.configs import ImageTowerConfig, PretrainingConfig, TextTowerConfig
-from models.vlp.model import VisionLanguageModel
-from models.vlp.tokenizer import WordTokenizer
 from storage.errors import EngineUnavailable
-from tests.models.encoders.tiny_checkpoints import OPEN_CLIP, save_dinov2, save_open_clip
+from tests.models.encoders.tiny_checkpoints import (
+    OPEN_CLIP,
+    save_dinov2,
+    save_factory_run,
+    save_open_clip,
+)
 
 Made = Callable[[Path], dict[str, object]]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -43,19 +43,7 @@ def _architecture(folder: Path) -> dict[str, object]:
 
 
 def _factory(folder: Path) -> dict[str, object]:
-    config = PretrainingConfig(
-        image_tower=ImageTowerConfig(image_size_px=32, width=8),
-        text_tower=TextTowerConfig(width=16, num_layers=1, num_heads=2, max_tokens=16),
-    )
-    tokenizer = WordTokenizer.train(["no effusion", "large effusion"] * 2, 100, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = VisionLanguageModel(config, tokenizer)
-    provenance = TrainingProvenance("{}", "d", "d@1", "0")
-    folder.mkdir()
-    checkpoint = Checkpoint(1, 1, config, tokenizer, provenance, model.state_dict())
-    save_checkpoint(checkpoint, folder / "model.safetensors")
-    return {"kind": "factory", "checkpoint": str(folder / "model.safetensors")}
+    return {"kind": "factory", "checkpoint": str(save_factory_run(folder))}
 
 
 def _handcrafted(_: Path) -> dict[str, object]:

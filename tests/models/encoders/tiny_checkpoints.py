@@ -9,6 +9,11 @@ import torch
 from safetensors.torch import save_model
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
+from models.vlp.checkpoint import Checkpoint, TrainingProvenance, save_checkpoint
+from models.vlp.configs import ImageTowerConfig, PretrainingConfig, TextTowerConfig
+from models.vlp.model import VisionLanguageModel
+from models.vlp.tokenizer import WordTokenizer
+
 SIDE_PX = 32
 OPEN_CLIP: dict[str, Any] = {
     "embed_dim": 16,
@@ -48,3 +53,20 @@ def save_open_clip(folder: Path) -> Path:
         model = open_clip.CLIP(**OPEN_CLIP)
     save_model(model, str(folder / "open_clip_model.safetensors"))
     return folder
+
+
+def save_factory_run(folder: Path) -> Path:
+    """The checkpoint of a run of ours, by its random first weights."""
+    config = PretrainingConfig(
+        image_tower=ImageTowerConfig(image_size_px=32, width=8),
+        text_tower=TextTowerConfig(width=16, num_layers=1, num_heads=2, max_tokens=16),
+    )
+    tokenizer = WordTokenizer.train(["no effusion", "large effusion"] * 2, 100, 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VisionLanguageModel(config, tokenizer)
+    provenance = TrainingProvenance("{}", "d", "d@1", "0")
+    folder.mkdir(parents=True)
+    checkpoint = Checkpoint(1, 1, config, tokenizer, provenance, model.state_dict())
+    save_checkpoint(checkpoint, folder / "model.safetensors")
+    return folder / "model.safetensors"

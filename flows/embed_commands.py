@@ -1,0 +1,63 @@
+"""The command `embed`, found through an entry point."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT_ROOT = "./factory"
+
+
+def embed(
+    dataset: str,
+    root: Annotated[
+        str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")
+    ] = DEFAULT_ROOT,
+    run: Annotated[
+        str, typer.Option(help="A pre-trained run; texts can then be searched by too.")
+    ] = "",
+    encoder: Annotated[
+        str, typer.Option(help='Another encoder, as YAML: "{kind: handcrafted}" needs no weights.')
+    ] = "",
+    release: Annotated[int | None, typer.Option(help="By default the newest.", min=1)] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+) -> None:
+    """Embed a release's images, so that the browser finds more like one, or those for a text."""
+    from flows.embed import embed_pairs
+    from flows.progress import spinner
+    from storage.layout import DatasetLayout
+    from storage.objects import open_store
+    from storage.releases import open_release
+
+    if bool(run) == bool(encoder):
+        raise ValueError("expected either --run RUN or --encoder YAML, got both or neither")
+    model, config = _named(root, run, encoder)
+    config.revision()  # missing weights end here, before a server is started
+    open_release(open_store(root), DatasetLayout(dataset), release)
+    with spinner(f"embed {dataset}"):
+        done = embed_pairs(dataset, model, config, root, release)
+    said = f"{done['num_images']} images of {done['release']} embedded by {model}"
+    typer.echo(json.dumps(done) if as_json else said)
+
+
+def _named(root: str, run: str, encoder: str) -> tuple[str, Any]:
+    """The encoder, and what its table is called: by the run, or by the kind of encoder."""
+    import yaml
+
+    from models.engines import engine_config
+    from storage.layout import model_folder
+    from storage.objects import open_store
+
+    if run:
+        checkpoint = open_store(root).uri(f"{model_folder(run)}/model.safetensors")
+        return run, engine_config("encoders", {"kind": "factory", "checkpoint": checkpoint})
+    try:
+        settings = yaml.safe_load(encoder)
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"--encoder: expected YAML as {{kind: handcrafted}}, got {encoder!r}"
+        ) from error
+    config = engine_config("encoders", settings)
+    return config.kind.replace("_", "-"), config
