@@ -17,8 +17,9 @@ from browser.review_forms import Dataset, desk_there
 from storage.agreement import Agreement, agreements
 from storage.layout import Table
 from storage.releases import Release, open_table
-from storage.review_records import Review, ReviewDecision
+from storage.review_records import Review, ReviewDecision, Study
 from storage.review_rules import DEFAULT_RULES
+from storage.tables import lance_errors
 
 router = APIRouter(prefix="/review", include_in_schema=False)
 _DECISIONS = (ReviewDecision.KEEP, ReviewDecision.REJECT, ReviewDecision.FLAG)
@@ -46,7 +47,8 @@ class AgreementView:
         statuses: Samples by what their reviewers say together, where one rejection rejects.
         reviewers: By name.
         pairs: Of every two reviewers, on every question.
-        num_waiting: Rows of decisions, withdrawals included, that no release names yet.
+        num_waiting: Decisions, withdrawals included, that no release names yet; answers of blind
+            studies are none.
         release: Number of the newest.
         command: That makes the next release.
     """
@@ -71,13 +73,14 @@ def agreement(request: Request, dataset: Dataset) -> Response:
 def agreement_view(library: Library, release: Release, decisions: Decisions) -> AgreementView:
     """What was decided, beside what the newest release has of it."""
     standing = decisions.standing
+    decided = [one for one in decisions.reviews if one.study is Study.REVIEW]
     statuses = Counter(str(DEFAULT_RULES.status(of_sample)) for of_sample in standing.values())
     command = ["cxr-factory", "release", release.dataset, "--root", library.store.root]
     return AgreementView(
         statuses=dict(statuses.most_common()),
         reviewers=_reviewers(standing),
         pairs=tuple(agreements(standing)),
-        num_waiting=len(decisions.reviews) - _num_released(library, release),
+        num_waiting=len(decided) - _num_released(library, release),
         release=release.number,
         command=shlex.join(command),
     )
@@ -86,7 +89,9 @@ def agreement_view(library: Library, release: Release, decisions: Decisions) -> 
 def _num_released(library: Library, release: Release) -> int:
     if Table.REVIEWS not in release.versions:
         return 0
-    return int(open_table(library.store, release, Table.REVIEWS).count_rows())
+    table = open_table(library.store, release, Table.REVIEWS)
+    with lance_errors(table.uri):
+        return int(table.count_rows(filter=f"study = '{Study.REVIEW}'"))
 
 
 def _reviewers(standing: Standing) -> tuple[ReviewerLine, ...]:

@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl
 
+from browser.entity_columns import finding_of
 from browser.facets import ENTITY, ENTITY_SEPARATOR, FINDING, NOT_STATED
 from browser.filters import Choice, Filters, Range, parse_filters
 from browser.review_columns import STATUS
 from browser.table_index import TableIndex
-from models.vocabulary.concepts import load_vocabulary
 from storage.slices import EntityFilter, ScoreFilter, SliceFilter
 
 _ONE_OF = {  # facet -> field of a slice
@@ -110,11 +110,7 @@ def _group(finding: str, entities: Iterable[str]) -> list[EntityFilter]:
 
 
 def _finding(entity: EntityFilter) -> str | None:
-    """The finding that an entity states, as the facet of findings counts it."""
-    concept = load_vocabulary().lookup(entity.text)
-    if entity.kind is None or entity.kind.is_negated or concept is None or concept.finding is None:
-        return None
-    return str(concept.finding)
+    return None if entity.kind is None else finding_of(entity.kind, entity.text)
 
 
 def _score(asked: Range) -> ScoreFilter:

@@ -14,6 +14,7 @@ from storage.objects import LocalStore
 from storage.releases import Release, release_reviews
 from storage.review_records import Review, ReviewDecision, ReviewReason, Study
 from tests.browser.released import NAME, client_of, make_release, reference
+from tests.storage.made import decided
 
 LAYOUT = DatasetLayout(NAME)
 AGREEMENT = f"/review/{NAME}/agreement"
@@ -45,6 +46,7 @@ def test_agreement_counts_reviewers_reasons_kappa_and_what_waits(tmp_path: Path)
         _decide(desk, release, "ann", index, "keep" if index < 6 else "reject")
         _decide(desk, release, "<bob>", index, "keep" if index < 4 or index == 9 else "reject")
     _decide(desk, release, "ann", 11, "flag")
+    desk.add(release, [decided("item", "ann", ReviewDecision.REAL)])  # no decision on a sample
     view = agreement_view(library, release, desk.decisions(NAME))
     assert view.statuses == {"rejected": 6, "kept": 4, "flagged": 1}
     of_bob, of_ann = view.reviewers
