@@ -186,6 +186,7 @@ function onKey(event) {
 
 if (form) {
   document.addEventListener("keydown", onKey);
+  document.querySelector(".keys").hidden = false; // from now on they do something
   document.addEventListener("focusin", (event) => (current = cardOf(event.target) ?? current));
   document.addEventListener("click", (event) => {
     if (!event.target.matches(".pick input")) return;

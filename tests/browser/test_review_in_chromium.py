@@ -41,6 +41,7 @@ def test_ten_are_reviewed_by_keyboard_and_two_taken_back(browser: Browser, tmp_p
         page.keyboard.press("Enter")
         said, first = page.locator("#said"), page.locator("option[data-key='1']")
         reason = first.get_attribute("value")
+        expect(page.locator(".keys")).to_be_visible()
         page.keyboard.press("l")
         for index in range(10):
             page.keyboard.type("k" if index % 2 else "r1")
