@@ -18,8 +18,10 @@ import prefect.settings
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, Settings, temporary_settings
 
+from deployments.lookout import PROBE
 from deployments.pools import POOLS
 from tests.deployments.compose_file import ROOT, NativeServices, read_compose
 from tests.deployments.databases import PASSWORD, postgres, redis, running
@@ -99,7 +101,7 @@ def test_services_that_stay_are_watched_and_what_they_need_comes_first() -> None
     unwatched = {
         name for name in SERVICES if name not in once and "healthcheck" not in SERVICES[name]
     }
-    assert unwatched == {"services"}, "it has no port to ask; when it ends it is started again"
+    assert unwatched == {"services", "patrol"}, "no port to ask; what ends is started again"
     for service in SERVICES.values():
         for needed, how in service.get("depends_on", {}).items():
             ends = how["condition"] == "service_completed_successfully"
@@ -119,7 +121,7 @@ def test_every_pool_has_a_worker_with_and_without_gpus() -> None:
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeServices]:
-    """Postgres, Redis, S3, migration, API, background services, init and one worker."""
+    """Postgres, Redis, S3, migration, API, background services, init, one worker, the patrol."""
     if PREFECT_REDIS is None:
         pytest.skip("no prefect-redis in this environment; install the extra fleet")
     folder = tmp_path_factory.mktemp("compose")
@@ -151,6 +153,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeServices]
         }
         started.enter_context(running(services.child("worker-cpu", **port)))
         wait_until(lambda: services.health("worker-cpu"), "the worker")
+        started.enter_context(running(services.child("patrol")))
         yield services
 
 
@@ -173,6 +176,18 @@ def test_native_fleet_refuses_who_has_no_password(native: NativeServices) -> Non
     request = urllib.request.Request(f"{address}/flows/filter", data=b"{}", method="POST")
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(request, timeout=30)
+
+
+@pytest.mark.server
+@pytest.mark.s3
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("native")
+def test_native_patrol_is_let_in_and_its_events_come_through(client: SyncPrefectClient) -> None:
+    def is_heard() -> bool:
+        probes = EventFilter(event=EventNameFilter(name=[PROBE]))  # of before this moment
+        return client.read_events(probes, limit=1).events != []
+
+    wait_until(is_heard, "a probe of the patrol")
 
 
 @pytest.mark.server
