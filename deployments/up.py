@@ -1,8 +1,7 @@
-"""`cxr-factory up`: server, deployments, workers and browser on one machine, until told to stop."""
+"""`cxr-factory up`: server, workers, patrol and browser on one machine, until told to stop."""
 
 import fcntl
 import os
-import signal
 import socket
 import sys
 import threading
@@ -17,14 +16,14 @@ import typer
 
 from deployments.children import Child
 from deployments.settings import HOST, api_address, fleet_settings, state_folder
-from deployments.workers import places, visible_gpus
+from deployments.signals import stop_signals
+from deployments.workers import patrol_command, places, visible_gpus
 from storage.errors import FactoryError
 from storage.objects import open_store
 from tasks.browser_links import BROWSER_URL
 
 READY_SECONDS = 300.0  # a first start makes the database
 _POLL_SECONDS = 0.5
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ServerEnded(FactoryError):
@@ -63,8 +62,9 @@ def run_fleet(root: str, port: int, browser_port: int) -> None:
     ]
     command = browser_command(where, browser_port)
     browser = Child("browser", command, os.environ, home / "logs" / "browser.log")
-    beside = [*workers, browser]
-    with _only_fleet(home), _stop_signals() as stopping, _running(server, beside):
+    patrol = Child("patrol", patrol_command(), os.environ, home / "logs" / "patrol.log")
+    beside = [*workers, patrol, browser]
+    with _only_fleet(home), stop_signals() as stopping, _running(server, beside):
         server.start()
         _wait_until_ready(server, port, stopping)
         if stopping.is_set():
@@ -131,20 +131,6 @@ def _only_fleet(home: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, or by being told to end."""
-    stopping = threading.Event()
-    before = {number: signal.getsignal(number) for number in _STOPPING}
-    for number in _STOPPING:
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -143,6 +143,12 @@ def test_up_serves_the_browser_and_says_where(fleet: Fleet) -> None:
     wait_until(answers, "the browser")
 
 
+def test_up_has_a_patrol_on_its_server(fleet: Fleet) -> None:
+    log = fleet.root / "prefect" / "logs" / "patrol.log"
+    says = f"patrol at http://127.0.0.1:{fleet.port}/api, every 10 s"
+    wait_until(lambda: log.exists() and says in log.read_text(), "the patrol")
+
+
 def _online(fleet: Fleet, pool: str) -> bool:
     workers = fleet.client.read_workers_for_work_pool(pool)
     return [worker.status.value for worker in workers] == ["ONLINE"]
