@@ -13,7 +13,7 @@ from browser.problems import not_found
 from models.vocabulary.findings import Finding
 from storage.corpora import Corpus, corpus_info, entity_table_key, open_table, read_corpus
 from storage.errors import FactoryError, ObjectMissing
-from storage.layout import DatasetLayout, corpus_table
+from storage.layout import corpus_table
 from storage.plan_lock import read_plan
 from storage.tables import lance_errors
 
@@ -43,7 +43,7 @@ def comparable_corpora(library: Library) -> list[str]:
 def named_corpus(library: Library, dataset: str) -> str | None:
     """The corpus whose entities or reports a dataset's plan takes; None where it takes none."""
     try:
-        plan = read_plan(library.store, DatasetLayout(dataset)).get("plan", {})
+        plan = read_plan(library.store, library.layout(dataset)).get("plan", {})
     except ObjectMissing:
         return None
     named = (plan.get(part, {}).get("corpus") for part in ("writer", "entities"))

@@ -60,6 +60,11 @@ def test_api_problems_are_json(client: TestClient, path: str, status: int) -> No
     assert set(answer.json()) == {"status", "what", "advice"}
 
 
+def test_api_says_which_methods_there_are(client: TestClient) -> None:
+    answer = client.post("/api/datasets")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
 def test_api_describes_itself(client: TestClient) -> None:
     described = client.get("/api/openapi.json").json()
     assert f"{'/api/datasets/{name}/releases/{number}/{table}/{sample_id}'}" in described["paths"]
