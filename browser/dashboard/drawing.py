@@ -45,9 +45,11 @@ class Drawing:
         self._add("line", {"class": "grid", "stroke": _LINE, **ends})
 
     def whisker(self, x1: float, x2: float, y: float) -> None:
-        """An interval, lying."""
+        """An interval, lying; edged, so that it is seen on a bar."""
         path = f"M{x1:.1f} {y - 3:.1f}v6m0 -3H{x2:.1f}m0 -3v6"
-        self._add("path", {"class": "whisker", "d": path, "fill": "none", "stroke": _INK})
+        line = {"d": path, "fill": "none"}
+        self._add("path", line | {"class": "halo", "stroke": _PAPER, "stroke-width": "4"})
+        self._add("path", line | {"class": "whisker", "stroke": _INK, "stroke-width": "1.5"})
 
     def bar(self, x: float, y: float, width: float, height: float, series: int) -> None:
         """A filled rectangle in the colour of a series."""
