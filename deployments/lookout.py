@@ -82,9 +82,9 @@ def orchestrations(client: SyncPrefectClient, now: datetime) -> list[Orchestrati
     """Runs of datasets that work or are due, and those that ended within the hour."""
     lately = FlowRunFilter(end_time=FlowRunFilterEndTime(after_=now - _AROUND))
     unended = FlowRunFilter(end_time=FlowRunFilterEndTime(is_null_=True))
-    runs = [
-        *_all_runs(client, lately, deployments=_ORCHESTRATORS),
+    runs = [  # what ends between the two answers is in both, and not in none
         *_all_runs(client, unended, deployments=_ORCHESTRATORS),
+        *_all_runs(client, lately, deployments=_ORCHESTRATORS),
     ]
     found = client.read_deployments(deployment_filter=_ORCHESTRATORS)
     resumed = {one.id for one in found if one.name == GENERATE}
