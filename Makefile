@@ -6,7 +6,7 @@ READY  := .venv/.ready
 VLLM   := .venv-vllm/.ready
 SMOLLM := .venv-vllm/.smollm2
 
-.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once chaos races format lock
+.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once chaos races screenshots format lock
 
 setup: $(READY)
 
@@ -81,6 +81,9 @@ chaos: setup  ## 20 datasets under 60 kills of everything that a fleet has
 
 races: setup  ## 20 datasets, each made by six processes at once
 	$(BIN)/python -m benchmarks.races --datasets 20
+
+screenshots: setup  ## pictures of the browser's pages for docs/, of the demo under ROOT
+	$(BIN)/python -m tests.browser.screenshots --root $(ROOT)
 
 format: setup
 	$(BIN)/ruff format .
