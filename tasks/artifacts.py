@@ -124,25 +124,3 @@ def show_zero_shot(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
     create_table_artifact(
         table=rows, key=f"{artifact_key(run)}-zero-shot", description=f"{run}: {macro}"
     )
-
-
-def show_grounding(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Grounding per set and finding, beside a map that sees no image."""
-    rows = [
-        {"set": name, "finding": finding, "images": one["num_images"]}
-        | {measure: _value_and_interval(one.get(measure)) for measure in result["macro"]}
-        | {"note": one["reason"] or ""}
-        for name, result in results.items()
-        for finding, one in result["per_finding"].items()
-    ]
-    create_table_artifact(
-        table=rows,
-        key=f"{artifact_key(run)}-grounding",
-        description=f"{run}: where findings are, by the map of their phrase.",
-    )
-
-
-def _value_and_interval(figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return ""
-    return f"{figure['value']:.3f}" + (" ({:.3f} to {:.3f})".format(*figure["ci95"]))
