@@ -49,7 +49,7 @@ class RetrievalTask(Plan):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of that draw.")
     settings: RetrievalConfig = Field(
-        default_factory=RetrievalConfig, description="How sure the answer is."
+        default_factory=RetrievalConfig, description="Of the interval of each figure."
     )
 
 

@@ -37,6 +37,7 @@ def test_ten_are_reviewed_by_keyboard_and_two_taken_back(browser: Browser, tmp_p
     ):
         page.goto(PAIRS)
         page.get_by_role("link", name="say who you are").click()
+        expect(page.locator("#name")).to_be_focused()
         page.keyboard.type("Dr. Ann")
         page.keyboard.press("Enter")
         said, first = page.locator("#said"), page.locator("option[data-key='1']")
