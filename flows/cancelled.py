@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import wraps
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -54,7 +55,11 @@ def interrupted_when_cancelled() -> Iterator[None]:
         yield  # its worker ends it; and a signal reaches the main thread alone
         return
     ended, cancelled = threading.Event(), threading.Event()
-    watch = threading.Thread(target=_watch, args=(run.id, ended, cancelled), daemon=True)
+    # A thread of its own would not see the settings under which this run reaches its server.
+    settings = copy_context()
+    watch = threading.Thread(
+        target=settings.run, args=(_watch, run.id, ended, cancelled), daemon=True
+    )
     watch.start()
     try:
         yield

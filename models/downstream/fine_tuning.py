@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.devices import device_named
 from models.downstream.few_labels import (
     FewLabelsResult,
     FineTuningConfig,
@@ -23,7 +24,6 @@ from models.downstream.labelled_splits import LabelledSplits
 from models.downstream.metrics import UNKNOWN
 from models.vlp.images import as_input, fit_square, random_views
 from models.vlp.model import VisionLanguageModel, evaluating
-from models.vlp.placement import device_named
 from models.vlp.towers import image_channels
 
 SCORE_BATCH = 64

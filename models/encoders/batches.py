@@ -18,11 +18,6 @@ BATCH_TEXTS = 256
 InputT = TypeVar("InputT")
 
 
-def best_device() -> torch.device:
-    """The GPU of this process, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def grey_images(images: Sequence[Pixels]) -> list[Image.Image]:
     """As Pillow images of three equal channels, which vision models are made for."""
     return [Image.fromarray(to_uint8(image)).convert("RGB") for image in images]

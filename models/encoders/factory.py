@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.encoders.batches import best_device
+from models.devices import best_device
 from models.encoders.configs import FactoryConfig
 from models.encoders.seam import Matrix, Pixels
 from models.engines import EngineInfo

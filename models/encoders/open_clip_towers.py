@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.encoders.batches import best_device, embed_images, embed_texts
+from models.devices import best_device
+from models.encoders.batches import embed_images, embed_texts
 from models.encoders.configs import OpenClipConfig
 from models.encoders.files import OpenClipModel, open_clip_model
 from models.encoders.seam import Matrix, Pixels

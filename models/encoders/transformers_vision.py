@@ -6,7 +6,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from models.encoders.batches import best_device, embed_images
+from models.devices import best_device
+from models.encoders.batches import embed_images
 from models.encoders.configs import TransformersConfig
 from models.encoders.seam import Matrix, Pixels
 from models.engines import EngineInfo

@@ -14,6 +14,7 @@ import torch
 import transformers
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+from models.devices import best_device
 from models.engines import EngineInfo
 from models.out_of_memory import is_out_of_memory
 from models.taggers.configs import HuggingfaceConfig
@@ -77,7 +78,7 @@ class HuggingfaceTagger:
         found = find_classifier(config.model, config.hub_revision, config.labels)
         self._labels = found.labels
         self._vocabulary = load_vocabulary()
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = best_device()
         self._tokenizer, self._model = _load(found, self._device)
         self._window_tokens = min(
             MAX_WINDOW_TOKENS,

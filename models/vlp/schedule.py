@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.vlp.configs import TrainingConfig
+
 
 class Purpose(IntEnum):
     """What a random stream is for; part of its seed, so never renumber."""
@@ -35,6 +37,25 @@ def torch_seed(seed: int, purpose: Purpose, step: int) -> int:
 def torch_random(seed: int, purpose: Purpose, step: int) -> torch.Generator:
     """A CPU generator of one purpose at one step."""
     return torch.Generator().manual_seed(torch_seed(seed, purpose, step))
+
+
+def pairs_per_step(settings: TrainingConfig, num_pairs: int) -> int:
+    """The planned batch, or all pairs where there are fewer.
+
+    Raises:
+        ValueError: If there are too few, or the batch is no whole number of chunks.
+    """
+    if num_pairs < 2:
+        raise ValueError(
+            f"training needs at least 2 pairs to contrast, got {num_pairs}; generate more"
+        )
+    batch_size = min(settings.batch_size, num_pairs)
+    if settings.chunk_size and batch_size % settings.chunk_size:
+        raise ValueError(
+            f"chunk_size must divide the batch of {batch_size} pairs, got {settings.chunk_size}; "
+            "choose another, so that no chunk is a rest"
+        )
+    return batch_size
 
 
 def batch_pairs(

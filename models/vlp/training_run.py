@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models.devices import device_named, precision_named
 from models.vlp.cached_batches import backward_in_chunks
 from models.vlp.checkpoint import (
     MODEL_FILE,
@@ -32,12 +33,12 @@ from models.vlp.data import PairImages, PairTexts
 from models.vlp.images import as_input, random_views
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import ObjectiveLoss
-from models.vlp.placement import device_named, pairs_per_step, tower_precision
 from models.vlp.schedule import (
     Purpose,
     batch_pairs,
     learning_rate,
     numpy_random,
+    pairs_per_step,
     torch_random,
     torch_seed,
 )
@@ -159,7 +160,7 @@ class TrainingRun:
         self, images_B1SS: Tensor, ids_VBL: list[Tensor], progress: float
     ) -> ObjectiveLoss:
         """The batch's loss, and its gradient in the weights."""
-        precision = tower_precision(self.config.training, self.device)
+        precision = precision_named(self.config.training.precision, self.device)
         chunk_size = self.config.training.chunk_size
         if chunk_size and chunk_size < len(images_B1SS):
             return backward_in_chunks(
@@ -173,7 +174,7 @@ class TrainingRun:
         """The step's entry, with the validation loss where one is due."""
         if self.step % self.config.training.validate_every_steps and self.step < self.num_steps:
             return entry
-        precision = tower_precision(self.config.training, self.device)
+        precision = precision_named(self.config.training.precision, self.device)
         loss = validation.loss(self._trained(), self.step / self.steps_per_epoch, precision)
         stopping.see(self._finite(loss, entry.learning_rate), self._trained().state_dict())
         return replace(entry, terms={**entry.terms, "validation": loss})

@@ -16,6 +16,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from models.devices import best_device
 from models.painters.diffusion.checkpoints import LEFT_OUT, Checkpoint
 from models.painters.diffusion.config import DiffusersConfig
 from models.painters.diffusion.prompts import Window
@@ -47,7 +48,7 @@ class TextToImage:
     """
 
     def __init__(self, config: DiffusersConfig, checkpoint: Checkpoint) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         self._pipeline = _load(checkpoint, dtype_of(config.precision, self.device), self.device)
         self._parameters = inspect.signature(self._pipeline.__call__).parameters
         _require_text_to_image(self._pipeline, self._parameters)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from models.devices import device_named, precision_named
 from models.painters.finetuning.autoencoder import AutoencoderStage, encode_views, whiten
 from models.painters.finetuning.configs import FinetuningConfig, FromScratch
 from models.painters.finetuning.data import TrainingSet
@@ -80,7 +80,7 @@ def finetune(
         FactoryError: If a loss stops being finite.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
-    device = _device(config.device)
+    device = device_named(config.device)
     content = _content(config, training_set)
     networks = open_networks(config, training_set.subjects)
     networks.autoencoder.to(device)
@@ -88,7 +88,7 @@ def finetune(
 
     networks.unet.to(device).requires_grad_(True)
     networks.text_encoder.to(device).requires_grad_(True)
-    precision = _precision(config, device)
+    precision = precision_named(config.precision, device)
     stage = DenoiserStage(networks, config, latents, training_set.subjects, precision)
     run = StageRun(stage, run_folder, content, config.checkpoint_every_steps)
 
@@ -135,20 +135,6 @@ def _content(config: FinetuningConfig, training_set: TrainingSet) -> dict[str, s
     settings = config.model_dump(mode="json", exclude=where | {"training": {"steps"}})
     flat = {name: json.dumps(value) for name, value in settings.items()}
     return flat | {"images": training_set.sha256, "start_sha256": start_hash(config)}
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device must be one this host has, got {name!r}; try auto or cpu")
-    return torch.device(name)
-
-
-def _precision(config: FinetuningConfig, device: torch.device) -> torch.dtype:
-    if config.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
 
 
 def _named(stage: str, on_step: OnStep | None) -> Callable[[StepLog], None] | None:
