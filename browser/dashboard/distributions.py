@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from browser.columns import Column, ListColumn
-from browser.dashboard.axes import LinearAxis, LogAxis
 from browser.dashboard.plots import (
     Bars,
     Cell,
@@ -19,6 +18,7 @@ from browser.dashboard.plots import (
 )
 from browser.dashboard.real import RealCounts
 from browser.rendering import number, plain
+from models.plotting.axes import LinearAxis, LogAxis
 from models.sampling.realised import jensen_shannon_bits, spread
 from models.vocabulary.findings import Finding
 from storage.records import EntityKind

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from browser.columns import ListColumn
-from browser.dashboard.axes import LinearAxis
 from browser.dashboard.distributions import column_counts
 from browser.dashboard.plots import Bars, Cell, Curve, Plot, PlotData, bar_plot, curve_plot
 from browser.rendering import number, plain
+from models.plotting.axes import LinearAxis
 from storage.blind_results import wilson_interval
 from storage.records import Outcome, Stage
 from storage.settled import OUTCOMES, SettledRecords

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from browser.dashboard.axes import Axis, LinearAxis, tick_words
-from browser.dashboard.drawing import CHARACTER_PX, WIDTH_PX, Drawing
+from models.plotting.axes import Axis, LinearAxis, tick_words
+from models.plotting.drawing import CHARACTER_PX, WIDTH_PX, Drawing
 
 Cell = str | int | float | None
 _LEFT, _RIGHT, _LEGEND = 160, 20, 34

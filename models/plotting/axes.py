@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from browser.rendering import number
-
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MOST_TICKS = 6
 
@@ -73,4 +71,4 @@ class LogAxis:
 
 def tick_words(value: float) -> str:
     """A tick for people: 1,000 or 0.25."""
-    return number(int(value)) if value == int(value) else number(value)
+    return f"{int(value):,}" if value == int(value) else f"{value:.4g}"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from browser.dashboard.axes import LinearAxis, LogAxis, tick_words
+from models.plotting.axes import LinearAxis, LogAxis, tick_words
 
 
 @given(st.floats(min_value=0, max_value=1e9, allow_subnormal=False))
