@@ -21,7 +21,7 @@ from storage.objects import open_store, storage_options_of
 from storage.records import Split
 from storage.releases import open_release, open_table
 from storage.tables import lance_errors
-from tasks.evaluation import measured, painting, trained_model
+from tasks.evaluation import measured, measured_with_scores, painting, trained_model
 
 
 @task(name="require-regions", cache_policy=NO_CACHE, persist_result=False)
@@ -141,12 +141,12 @@ def measure_linear_probe(
     """
     from models.downstream.linear_probe import evaluate_linear_probe  # imports scikit-learn
 
-    return measured(
+    return measured_with_scores(
         root,
         run,
         "linear_probe",
         splits.name,
-        lambda model: evaluate_linear_probe(model, splits, config).as_dict(),
+        lambda model: evaluate_linear_probe(model, splits, config),
     )
 
 
@@ -162,10 +162,10 @@ def measure_fine_tuning(
     """
     from models.downstream.fine_tuning import evaluate_fine_tuning  # imports torch
 
-    return measured(
+    return measured_with_scores(
         root,
         run,
         "fine_tuning",
         splits.name,
-        lambda model: evaluate_fine_tuning(model, splits, config).as_dict(),
+        lambda model: evaluate_fine_tuning(model, splits, config),
     )

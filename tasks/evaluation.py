@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from prefect import task
@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from models.downstream.heldout import heldout_phantoms
 from models.downstream.labelled_images import LabelledImages
 from models.downstream.metrics import UNKNOWN
+from models.downstream.scored_images import ScoredImages
 from models.downstream.zero_shot import ZeroShotConfig, evaluate_zero_shot
 from models.engine_queue import EngineQueue
 from models.engines import EngineConfig, EngineInfo, PaintedImage, PaintRequest
@@ -25,10 +26,24 @@ from storage.layout import model_folder
 from storage.objects import open_store
 from storage.readers.rows import CorpusImage
 from storage.records import Split
+from tasks.image_scores import put_scores
 from tasks.training import read_metrics, update_metrics
 
 if TYPE_CHECKING:
     from models.vlp.model import VisionLanguageModel  # imports torch
+
+
+class ScoredResult(Protocol):
+    """A result with the scores of images behind it."""
+
+    @property
+    def scored(self) -> tuple[ScoredImages, ...]:
+        """What each image was given, once for every figure."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `metrics.json`."""
+        ...
 
 
 @task(name="paint-phantom-set", cache_policy=NO_CACHE, persist_result=False)
@@ -69,12 +84,12 @@ def measure_zero_shot(
     Raises:
         ObjectMissing: If there is no such run.
     """
-    return measured(
+    return measured_with_scores(
         root,
         run,
         "zero_shot",
         labelled.name,
-        lambda model: evaluate_zero_shot(model, labelled, config).as_dict(),
+        lambda model: evaluate_zero_shot(model, labelled, config),
     )
 
 
@@ -95,6 +110,27 @@ def measured(
     of_kind = read_metrics(store, run).get(kind, {}) | {name: result}
     update_metrics(store, run, {kind: of_kind})
     return result
+
+
+def measured_with_scores(
+    root: str,
+    run: str,
+    kind: str,
+    name: str,
+    measure: "Callable[[VisionLanguageModel], ScoredResult]",
+) -> dict[str, Any]:
+    """As `measured`; what each image was given is kept beside the metrics.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+    """
+
+    def keep(model: "VisionLanguageModel") -> dict[str, Any]:
+        result = measure(model)
+        put_scores(open_store(root), run, kind, name, result.scored)
+        return result.as_dict()
+
+    return measured(root, run, kind, name, keep)
 
 
 def trained_model(root: str, run: str) -> "VisionLanguageModel":

@@ -71,9 +71,11 @@ def _labelled(name: str, images: Iterable[CorpusImage], size_px: int) -> Labelle
     squares: list[NDArray[np.uint8]] = []
     labels: list[list[int]] = []
     groups: list[str] = []
+    views: list[str] = []
     for image in images:
         squares.append(fit_square(decode_png(image.image), size_px))
         labels.append([label_of(image, finding) for finding in Finding])
         groups.append(image.patient_id)
+        views.append(str(image.view or "unknown"))
     labels_NF = np.array(labels, dtype=np.int8).reshape(len(squares), len(Finding))
-    return LabelledImages(name, squares, labels_NF, tuple(groups))
+    return LabelledImages(name, squares, labels_NF, tuple(groups), tuple(views))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from models.downstream.finding_scores import Classified, Resampling, classify, one_class
 from models.downstream.labelled_splits import LabelledSplits, draw_order, drawn_rows
 from models.downstream.metrics import bounds
+from models.downstream.scored_images import ScoredImages, scored_images
 from models.vocabulary.findings import Finding
 
 
@@ -51,8 +52,8 @@ class LinearProbeConfig(SharesConfig):
     )
 
 
-class FineTuningConfig(SharesConfig):
-    """Training of the whole image tower with a linear head."""
+class TrainedConfig(SharesConfig):
+    """How a network is trained on each share, and when that ends."""
 
     steps: int = Field(400, ge=1, le=1_000_000, description="Most optimiser steps, of each share")
     batch_size: int = Field(32, ge=2, le=4096, description="Images per step")
@@ -62,11 +63,15 @@ class FineTuningConfig(SharesConfig):
         20, ge=1, le=1_000_000, description="Steps between two looks at validation patients"
     )
     patience: int = Field(
-        5, ge=1, le=10_000, description="Looks without a new highest macro AUROC before it ends"
+        5, ge=1, le=10_000, description="Looks without a better one than the best before it ends"
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one"
     )
+
+
+class FineTuningConfig(TrainedConfig):
+    """Training of the whole image tower with a linear head; a look is at the macro AUROC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class ShareResult:
         num_patients: Of these images.
         classified: On the test patients.
         chosen: What validation patients decided; empty where nothing could be trained.
+        scored: What each test image was given.
     """
 
     share: float
@@ -103,6 +109,7 @@ class ShareResult:
     num_patients: int
     classified: Classified
     chosen: Mapping[str, float]
+    scored: ScoredImages
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -133,6 +140,11 @@ class FewLabelsResult:
     num_patients: int
     shares: tuple[ShareResult, ...]
     config: SharesConfig
+
+    @property
+    def scored(self) -> tuple[ScoredImages, ...]:
+        """What each test image was given, at every share."""
+        return tuple(one.scored for one in self.shares)
 
     def as_dict(self) -> dict[str, Any]:
         """For `metrics.json`."""
@@ -170,7 +182,7 @@ def _measure(
     unscored = _untrainable(splits, rows)
     findings = splits.test.findings
     columns = np.array([k for k, finding in enumerate(findings) if finding not in unscored], int)
-    scores_NF = np.zeros(splits.test.labels_NF.shape)
+    scores_NF = np.full(splits.test.labels_NF.shape, np.nan)
     chosen: Mapping[str, float] = {}
     if len(columns):
         fitted = fit(rows, columns)
@@ -184,7 +196,8 @@ def _measure(
         unscored,
     )
     num_patients = len({splits.train.groups[row] for row in rows})
-    return ShareResult(share, len(rows), num_patients, classified, chosen)
+    scored = scored_images(splits.test, scores_NF, f"{100 * share:g}% of labels")
+    return ShareResult(share, len(rows), num_patients, classified, chosen, scored)
 
 
 def _untrainable(splits: LabelledSplits, rows: NDArray[np.int64]) -> dict[Finding, str]:

@@ -4,7 +4,7 @@ Shape suffixes: N images, F findings, D embedding, R resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.downstream.finding_scores import FindingScore, Resampling, classify
 from models.downstream.labelled_images import LabelledImages
 from models.downstream.metrics import Interval, bounds
+from models.downstream.scored_images import ScoredImages, scored_images
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.findings import Finding
 
@@ -81,6 +82,7 @@ class ZeroShotResult:
         per_finding: Every finding, undefined ones included.
         per_view: The same for each projection, where views are known.
         config: How it was asked.
+        scored: What each image was given; empty for one view alone.
     """
 
     name: str
@@ -91,6 +93,7 @@ class ZeroShotResult:
     per_finding: dict[Finding, FindingScore]
     config: ZeroShotConfig
     per_view: "dict[str, ZeroShotResult]" = field(default_factory=dict)
+    scored: tuple[ScoredImages, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `metrics.json`."""
@@ -164,7 +167,10 @@ def evaluate_zero_shot(
     if not labelled.images:
         raise ValueError(f"{labelled.name!r} must hold images to evaluate on, got none")
     scores_NF = zero_shot_scores(model, labelled.images, labelled.findings, config)
-    whole = _score(labelled, scores_NF, np.arange(len(labelled.images)), config)
+    whole = replace(
+        _score(labelled, scores_NF, np.arange(len(labelled.images)), config),
+        scored=(scored_images(labelled, scores_NF),),
+    )
     views = np.asarray(labelled.views)
     whole.per_view.update(
         {
