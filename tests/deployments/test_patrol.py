@@ -24,7 +24,7 @@ from tests.flows.patient import patient_painter, patient_plan
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 AWAY_SECONDS = 12.0
-LOOKS_SECONDS = 8.0  # several looks of a patrol, and its imports
+LOOKS_SECONDS = 8.0  # several looks of a patrol
 BEATS = """
 import sys, time
 from prefect.events import emit_event
@@ -138,9 +138,10 @@ def _beating(fleet: Fleet, run: FlowRun) -> Iterator[None]:
 
 @contextmanager
 def _patrol(fleet: Fleet) -> Iterator[Path]:
-    """A patrol with little patience; gives its log."""
+    """A patrol with little patience, at work; gives its log."""
     log = fleet.folder / f"patrol-{time.monotonic_ns()}.log"
     with _process(fleet, [sys.executable, "-c", IMPATIENT], log) as process:
+        wait_for("a patrol", lambda: "patrol at" in log.read_text() or None)
         yield log
         process.terminate()
         assert process.wait(timeout=60) == 0, log.read_text()
