@@ -204,8 +204,10 @@ async def measure(address: str, pid: int) -> Row:
             figures[f"{kind}_cpu_ms"] = round(cpu * 1000, 1)
             figures[f"{kind}_ms"] = round(statistics.median(seconds) * 1000, 1)
             figures[f"{kind}_worst_ms"] = round(max(seconds) * 1000, 1)
-    everything = [one for addresses in asked.values() for one in addresses]
-    return figures | await _crowd(everything)
+    before, began = cpu_seconds(pid), time.perf_counter()
+    crowd = await _crowd(Walks(pages, asked, counts["num_rows"]))
+    busy = (cpu_seconds(pid) - before) / (time.perf_counter() - began)
+    return figures | crowd | {"people_cores": round(busy, 2)}
 
 
 def _asked(pages: str, listed: Row, counts: Row) -> dict[str, list[str]]:
@@ -228,7 +230,30 @@ def _asked(pages: str, listed: Row, counts: Row) -> dict[str, list[str]]:
     }
 
 
-async def _crowd(addresses: list[str]) -> Row:
+class Walks:
+    """What people look at: half of it what others looked at too, half of it nobody before."""
+
+    def __init__(self, pages: str, asked: dict[str, list[str]], num_rows: int) -> None:
+        self._pages = pages
+        self._shared = [one for addresses in asked.values() for one in addresses]
+        self._facets = asked["facet"]
+        self._num_rows = num_rows
+
+    def address(self, rng: random.Random) -> str:
+        """Where somebody goes next."""
+        if rng.random() < 0.5:
+            return rng.choice(self._shared)
+        at, decade = rng.randrange(self._num_rows), rng.randrange(2, 9)
+        return rng.choice(
+            [
+                f"{self._pages}?after={at}",
+                f"{rng.choice(self._facets)}&min:technical/contrast={rng.random():.4f}",
+                f"{rng.choice(self._facets)}&age={decade}0-{decade}9",
+            ]
+        )
+
+
+async def _crowd(walks: Walks) -> Row:
     """People who look at a page, think for a second, and go on."""
     seconds: list[float] = []
     until = time.perf_counter() + CROWD_SECONDS
@@ -237,7 +262,7 @@ async def _crowd(addresses: list[str]) -> Row:
         rng = random.Random(number)
         async with aiohttp.ClientSession() as session:
             while time.perf_counter() < until:
-                seconds.append(await _get(session, rng.choice(addresses)))
+                seconds.append(await _get(session, walks.address(rng)))
                 await asyncio.sleep(rng.uniform(0.5, 1.5) * THINK_SECONDS)
 
     await asyncio.gather(*(person(number) for number in range(PEOPLE)))

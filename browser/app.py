@@ -20,7 +20,7 @@ from browser.dashboard.assembled import Dashboards
 from browser.examples import pages as example_pages
 from browser.library import Library
 from browser.problems import JSON, Problem, problem_of
-from browser.rendering import FOLDER, render
+from browser.rendering import FOLDER, remembered_pages, render
 from browser.review_desk import Desk
 from browser.settings import Settings
 from storage.errors import FactoryError
@@ -44,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.library = library = Library(settings)
     app.state.desk = None
+    app.state.pages = remembered_pages()
     app.state.dashboards = Dashboards(library)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for beside in (dashboard_pages, example_pages):  # before those that take any name for a table

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 
 from browser.filters import AFTER, Filters, parse_filters
-from browser.library import SHOWN, Library, OpenTable
+from browser.library import SHOWN, Library
+from browser.open_tables import OpenTable
 from browser.problems import not_found
 from browser.review_desk import Desk
 from storage.layout import Table

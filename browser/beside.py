@@ -21,7 +21,7 @@ def beside(asked: Asked, sample_id: str) -> Beside:
         Problem: If the table has no such sample.
     """
     opened, filters = asked.opened, asked.filters
-    rows = opened.index.rows_where(filters, opened.search.rows_with(filters.text))
+    rows = opened.answers.rows(filters)
     before, after = opened.index.beside(rows, filters.sort, row_of(opened, sample_id))
     return Beside(_address(asked, before), _address(asked, after))
 

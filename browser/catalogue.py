@@ -8,6 +8,7 @@ import yaml
 from browser.facets import FINDING
 from browser.filters import Filters
 from browser.library import Library
+from browser.table_index import ALL_VALUES
 from storage.errors import ObjectMissing
 from storage.layout import DatasetLayout, Table
 from storage.objects import ObjectStore
@@ -190,8 +191,9 @@ def _content(store: ObjectStore, layout: DatasetLayout) -> dict[str, dict[str, A
 
 
 def _findings(library: Library, name: str, number: int) -> dict[str, int]:
-    index = library.open(name, number, Table.PAIRS).index
-    return {one.value: one.num_rows for one in index.counts(Filters(), None)[FINDING].counts}
+    answers = library.open(name, number, Table.PAIRS).answers
+    counted = answers.counts(FINDING, Filters(), ALL_VALUES)
+    return {one.value: one.num_rows for one in counted.counts}
 
 
 def _changes(before: dict[str, int], after: dict[str, int]) -> list[Change]:

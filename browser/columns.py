@@ -59,7 +59,8 @@ class SingleColumn:
 
     def counts(self, rows: Rows) -> NDArray[np.int64]:
         """How many of these rows have each value, (V,)."""
-        return np.bincount(self.code_N[rows], minlength=len(self.values))
+        codes = self.code_N if rows.all() else self.code_N[np.flatnonzero(rows)]
+        return np.bincount(codes, minlength=len(self.values))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,18 +70,23 @@ class ListColumn:
     Attributes:
         row_E: Rows by value: those with value v are `row_E[start_V[v] : start_V[v + 1]]`.
         start_V: (V + 1,); no value is without a row.
-        num_rows: N.
+        num_N: Values that each row has.
     """
 
     values: tuple[str, ...]
     row_E: NDArray[np.int32]
     start_V: NDArray[np.int64]
-    num_rows: int
+    num_N: NDArray[np.int16]
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return len(self.num_N)
 
     @property
     def num_bytes(self) -> int:
         """Memory it takes, about."""
-        return self.row_E.nbytes + self.start_V.nbytes
+        return self.row_E.nbytes + self.start_V.nbytes + self.num_N.nbytes
 
     def rows_of(self, code: int) -> NDArray[np.int32]:
         """Positions of the rows with one value."""
@@ -98,14 +104,23 @@ class ListColumn:
 
     def counts(self, rows: Rows) -> NDArray[np.int64]:
         """How many of these rows have each value, (V,)."""
-        if not self.values:
-            return np.zeros(0, np.int64)
-        return np.add.reduceat(rows[self.row_E], self.start_V[:-1], dtype=np.int64)
+        if rows.all():
+            return np.diff(self.start_V)
+        counts = [np.count_nonzero(rows[self.rows_of(code)]) for code in range(len(self.values))]
+        return np.array(counts, np.int64)
 
     def codes_of(self, row: int) -> NDArray[np.int64]:
         """Values of one row, as positions in `values`."""
-        places = np.flatnonzero(self.row_E == row)
-        return np.searchsorted(self.start_V, places, side="right") - 1
+        low_V, high_V = self.start_V[:-1].copy(), self.start_V[1:].copy()
+        while (open_V := low_V < high_V).any():  # halves the rows of all values at once
+            middle_V = (low_V + high_V) // 2
+            before_V = np.zeros_like(open_V)
+            before_V[open_V] = self.row_E[middle_V[open_V]] < row
+            low_V = np.where(before_V, middle_V + 1, low_V)
+            high_V = np.where(open_V & ~before_V, middle_V, high_V)
+        has_V = low_V < self.start_V[1:]
+        has_V[has_V] = self.row_E[low_V[has_V]] == row
+        return np.flatnonzero(has_V)
 
 
 def list_column(
@@ -123,11 +138,15 @@ def list_column(
     start_V = np.searchsorted(key_E, np.arange(len(values) + 1) * max(num_rows, 1))
     key_E %= max(num_rows, 1)
     used = np.flatnonzero(np.diff(start_V))
+    rows = key_E.astype(np.int32)
+    num_N = np.zeros(num_rows, np.int16)
+    for code in used.tolist():  # no row is in one value twice; counting all at once takes 8 bytes
+        num_N[rows[start_V[code] : start_V[code + 1]]] += 1
     return ListColumn(
         values=tuple(values[code] for code in used.tolist()),
-        row_E=key_E.astype(np.int32),
+        row_E=rows,
         start_V=np.append(start_V[used], len(key_E)).astype(np.int64),
-        num_rows=num_rows,
+        num_N=num_N,
     )
 
 

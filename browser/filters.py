@@ -78,6 +78,10 @@ class Filters:
         gone = Choice(facet, value)
         return replace(self, choices=tuple(one for one in self.choices if one != gone))
 
+    def without_facet(self, facet: str) -> "Filters":
+        """The same with nothing chosen of one facet."""
+        return replace(self, choices=tuple(one for one in self.choices if one.facet != facet))
+
     def without_range(self, measure: str) -> "Filters":
         """The same without bounds on a measure."""
         return replace(self, ranges=tuple(one for one in self.ranges if one.measure != measure))

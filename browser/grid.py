@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from browser.facets import IN_ORDER, WITH_ONE_VALUE, Facet
 from browser.filters import Filters
-from browser.library import OpenTable
+from browser.open_tables import OpenTable
 from browser.problems import not_found
-from browser.table_index import Count, FacetCount
+from browser.table_index import Count
 from storage.layout import Table
 from storage.tables import lance_errors
 
@@ -101,10 +101,9 @@ def card_page(opened: OpenTable, filters: Filters, after: int | None, size: int)
     Raises:
         Problem: If the sample to follow is none of this table.
     """
-    index = opened.index
-    rows = index.rows_where(filters, opened.search.rows_with(filters.text))
+    rows = opened.answers.rows(filters)
     try:
-        shown = index.page(rows, filters.sort, after, size)
+        shown = opened.index.page(rows, filters.sort, after, size)
     except LookupError as error:
         raise not_found(
             f"No sample of this table has the index {after}.", "Begin at the first page."
@@ -114,15 +113,13 @@ def card_page(opened: OpenTable, filters: Filters, after: int | None, size: int)
 
 def counted(opened: OpenTable, filters: Filters, most: int) -> Counted:
     """Counts of every facet, at most so many values of each, and the bounds of every score."""
-    index, search = opened.index, opened.search
-    found = search.rows_with(filters.text)
-    counts = index.counts(filters, found, most)
+    index = opened.index
     asked = {one.measure: one for one in filters.ranges}
     return Counted(
         num_rows=index.num_rows,
-        num_found=int(index.rows_where(filters, found).sum()),
-        text_indexed=search.is_indexed,
-        facets=[_facet_counts(facet, counts[facet.name]) for facet in opened.facets],
+        num_found=opened.answers.num_found(filters),
+        text_indexed=opened.search.is_indexed,
+        facets=[facet_counts(opened, facet, filters, most) for facet in opened.facets],
         sliders=[
             Slider(
                 measure=name,
@@ -134,6 +131,15 @@ def counted(opened: OpenTable, filters: Filters, most: int) -> Counted:
             for name, (least, greatest) in index.bounds.items()
         ],
     )
+
+
+def facet_counts(opened: OpenTable, facet: Facet, filters: Filters, most: int) -> FacetCounts:
+    """Counts of one facet, at most so many of its values."""
+    counted = opened.answers.counts(facet.name, filters, most)
+    counts = counted.counts
+    if facet.name in IN_ORDER:
+        counts = sorted(counts, key=lambda one: one.value)
+    return FacetCounts(facet.name, facet.title, counts, counted.num_values)
 
 
 def cards(opened: OpenTable, rows: Sequence[int]) -> list[Card]:
@@ -157,10 +163,3 @@ def first_line(text: str) -> str:
     """The first line of a text, cut where a card has no more room."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= _LINE_CHARS else f"{line[: _LINE_CHARS - 1].rstrip()}…"
-
-
-def _facet_counts(facet: Facet, counted: FacetCount) -> FacetCounts:
-    counts = counted.counts
-    if facet.name in IN_ORDER:
-        counts = sorted(counts, key=lambda one: one.value)
-    return FacetCounts(facet.name, facet.title, counts, counted.num_values)

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from browser.library import OpenTable
+from browser.open_tables import OpenTable
 from browser.problems import not_found
 from browser.sample_page import row_of
 from storage.errors import DamagedObject

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lance
@@ -104,8 +104,8 @@ class _Reading:
         facets: dict[str, Column] = {name: one.column() for name, one in self._singles.items()}
         return TableIndex(
             index_N=joined(self._plain["index"], np.int64),
-            sample_NW=joined(self._plain["sample_id"], np.uint64).reshape(-1, 2),
-            signature_NW=joined(self._plain["signature"], np.uint64).reshape(-1, 4),
+            sample_NW=_words(self._plain.pop("sample_id", []), 2),
+            signature_NW=_words(self._plain.pop("signature", []), 4),
             has_image_N=joined(self._plain["has_image"], np.bool_),
             row_id_N=joined(self._plain["row_id"], np.int64),
             facets=facets | lists,
@@ -153,6 +153,14 @@ class _Single:
     def _code(self, value: object) -> int:
         words = NOT_STATED if value is None else self._words(value)
         return self._code_of.setdefault(words, len(self._code_of))
+
+
+def _words(parts: Sequence[NDArray[np.uint64]], num_words: int) -> NDArray[np.uint64]:
+    """Parts (n, W) end to end as (N, W), each word's column in one piece."""
+    words_WN = np.empty((num_words, sum(map(len, parts))), np.uint64)
+    for word in range(num_words):
+        words_WN[word] = joined([part[:, word] for part in parts], np.uint64)
+    return words_WN.T
 
 
 def _id_words(sample_ids: pa.Array) -> NDArray[np.uint64]:

@@ -4,20 +4,15 @@ Only releases are opened, never the latest version; nothing is written, tags inc
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Lock, RLock
+from threading import Lock
 
 import lance
 
-from browser.columns import Column
-from browser.facets import Facet, facets_of
-from browser.index_reading import read_index
+from browser.open_tables import OpenTable, TableKey, key_of
 from browser.problems import Problem, not_found
 from browser.settings import Settings
-from browser.table_index import TableIndex
-from browser.text_search import TextSearch
 from storage.corpora import corpus_info
 from storage.errors import ObjectMissing
 from storage.layout import DatasetLayout, Table
@@ -29,57 +24,6 @@ SHOWN = (Table.PAIRS, Table.REJECTS)
 _MAX_INDEX_BYTES = 512 << 20  # of all tables held
 _INDEX_CACHE_BYTES = 192 << 20  # Lance's caches of one session; by default 6 GB and 1 GB
 _METADATA_CACHE_BYTES = 128 << 20
-
-
-class OpenTable:
-    """One table of one release. Its columns are read for the first page that counts."""
-
-    def __init__(self, release: Release, table: Table, dataset: lance.LanceDataset) -> None:
-        self.release = release
-        self.table = table
-        self.dataset = dataset
-        self.facets = facets_of(table)
-        self._lock = RLock()
-        self._index: TableIndex | None = None
-        self._search: TextSearch | None = None
-
-    @property
-    def index(self) -> TableIndex:
-        """The columns in memory; whoever comes while they are read waits for them."""
-        with self._lock:
-            if self._index is None:
-                self._index = read_index(self.dataset, self.table)
-            return self._index
-
-    @property
-    def search(self) -> TextSearch:
-        """Words in its reports."""
-        with self._lock:
-            if self._search is None:
-                self._search = TextSearch(self.dataset, self.index)
-            return self._search
-
-    def with_facets(self, more: Mapping[Facet, Column]) -> "OpenTable":
-        """The same rows with facets that are not the release's own, shown first."""
-        other = OpenTable(self.release, self.table, self.dataset)
-        columns = {facet.name: column for facet, column in more.items()}
-        other._index = replace(self.index, facets={**self.index.facets, **columns})
-        other._search = self.search
-        other.facets = (*more, *self.facets)
-        return other
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory of what was read so far, about."""
-        return 0 if self._index is None else self._index.num_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    release: str
-    fingerprint: str
-    version: int
-    table: Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +43,7 @@ class Library:
             index_cache_size_bytes=_INDEX_CACHE_BYTES,
             metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
         )
-        self._tables: OrderedDict[_Key, OpenTable] = OrderedDict()
+        self._tables: OrderedDict[TableKey, OpenTable] = OrderedDict()
         self._figures: dict[_Figure, int] = {}
         self._lock = Lock()
 
@@ -191,7 +135,7 @@ class Library:
             raise not_found(
                 f"Release {number} of {name!r} shows no {table}.", "See its pairs or rejects."
             )
-        key = _Key(release.release_id, release.fingerprint, release.versions[table], table)
+        key = key_of(release, table)
         with self._lock:
             if key not in self._tables:
                 self._tables[key] = OpenTable(release, table, self._lance(release, table))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.words import normalise, plural
@@ -37,15 +37,15 @@ def mark(text: str, entities: Sequence[Entity]) -> list[Span]:
     by_form = _entity_of_form(entities)
     if not by_form:
         return [Span(text)] if text else []
-    longest_first = sorted(by_form, key=lambda form: (-len(form), form))
-    words = "|".join(_GAP.join(map(re.escape, form.split())) for form in longest_first)
-    pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
-    return list(_cut(text, pattern, by_form))
+    return list(_cut(text, _patterns(by_form), by_form))
 
 
-def _cut(text: str, pattern: re.Pattern[str], by_form: Mapping[str, Entity]) -> Iterator[Span]:
+def _cut(
+    text: str, patterns: Sequence[re.Pattern[str]], by_form: Mapping[str, Entity]
+) -> Iterator[Span]:
     end = 0
-    for match in pattern.finditer(text):
+    while found := [match for one in patterns if (match := one.search(text, end))]:
+        match = min(found, key=lambda one: (one.start(), -len(normalise(one.group()))))
         if match.start() > end:
             yield Span(text[end : match.start()])
         entity = by_form[normalise(match.group())]
@@ -53,6 +53,23 @@ def _cut(text: str, pattern: re.Pattern[str], by_form: Mapping[str, Entity]) -> 
         end = match.end()
     if end < len(text):
         yield Span(text[end:])
+
+
+def _patterns(by_form: Mapping[str, Entity]) -> list[re.Pattern[str]]:
+    """One for each entity, which other reports speak of too: to compile one of all took longest."""
+    forms: dict[Entity, list[str]] = {}
+    for form, entity in by_form.items():
+        forms.setdefault(entity, []).append(form)
+    return [
+        _pattern(tuple(sorted(of, key=lambda form: (-len(form), form)))) for of in forms.values()
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of these forms, the first that is there."""
+    words = "|".join(_GAP.join(map(re.escape, form.split())) for form in forms)
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def _entity_of_form(entities: Sequence[Entity]) -> dict[str, Entity]:

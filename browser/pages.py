@@ -1,10 +1,13 @@
 """The pages that people see. What they show comes from the modules that `/api` stands on too."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from browser.asking import (
     After,
+    Asked,
     Name,
     Number,
     SampleId,
@@ -23,12 +26,12 @@ from browser.catalogue import (
     plan_text,
 )
 from browser.corpora import list_corpora
-from browser.grid import PAGE_SIZE, card_page, counted
+from browser.grid import PAGE_SIZE, card_page, counted, facet_counts
 from browser.images import PNG_START, image_png, mask_png
 from browser.library import SHOWN
 from browser.nearest_real import real_image
 from browser.problems import not_found
-from browser.rendering import render
+from browser.rendering import render, render_once
 from browser.review_forms import bar_of
 from browser.sample_page import sample_detail
 
@@ -100,33 +103,23 @@ def grid(
 ) -> Response:
     """Cards of a table with facets, scores and search; only the next cards where a script asks."""
     asked = ask(request, name, number, table)
-    page = card_page(asked.opened, asked.filters, after, PAGE_SIZE)
-    bar = bar_of(request, name, [one.sample_id for one in page.cards])
-    if request.headers.get(_FRAGMENT):
-        return render(request, "cards.html", asked=asked, page=page, bar=bar)
-    return render(
-        request,
-        "grid.html",
-        asked=asked,
-        page=page,
-        counted=counted(asked.opened, asked.filters, _TOP_VALUES),
-        numbers=library_of(request).numbers(name),
-        tables=[str(one) for one in SHOWN],
-        first=after is None,
-        bar=bar,
-    )
+    numbers = library_of(request).numbers(name)
+    template = "cards.html" if request.headers.get(_FRAGMENT) else "grid.html"
+    if desk_of(request) is not None:  # decisions change, and each page names its posts
+        return render(request, template, **_grid(request, asked, after, numbers))
+    key = (asked.opened.key, asked.filters, after, tuple(numbers))
+    return render_once(request, template, key, lambda: _grid(request, asked, after, numbers))
 
 
 @router.get("/datasets/{name}/{number}/{table}/values/{facet}")
 def values(request: Request, name: Name, number: Number, table: TableName, facet: str) -> Response:
     """Every value of one facet, to choose from."""
     asked = ask(request, name, number, table)
-    if facet not in [one.name for one in asked.opened.facets]:
+    found = next((one for one in asked.opened.facets if one.name == facet), None)
+    if found is None:
         raise not_found(f"There is no facet {facet[:40]!r}.", "See those beside the samples.")
-    found = next(
-        one for one in counted(asked.opened, asked.filters, _ALL_VALUES).facets if one.name == facet
-    )
-    return render(request, "values.html", asked=asked, facet=found)
+    counts = facet_counts(asked.opened, found, asked.filters, _ALL_VALUES)
+    return render(request, "values.html", asked=asked, facet=counts)
 
 
 @router.get("/datasets/{name}/{number}/{table}/{sample_id}")
@@ -170,3 +163,17 @@ def mask(
     """One mask as a veil to lay over the image."""
     data = mask_png(open_asked(request, name, number, table), sample_id, mask)
     return Response(data, media_type="image/png", headers=_PICTURE)
+
+
+def _grid(request: Request, asked: Asked, after: int | None, numbers: list[int]) -> dict[str, Any]:
+    """What the page of a table needs; its cards alone are part of that."""
+    page = card_page(asked.opened, asked.filters, after, PAGE_SIZE)
+    return {
+        "asked": asked,
+        "page": page,
+        "counted": counted(asked.opened, asked.filters, _TOP_VALUES),
+        "numbers": numbers,
+        "tables": [str(one) for one in SHOWN],
+        "first": after is None,
+        "bar": bar_of(request, asked.opened.release.dataset, [one.sample_id for one in page.cards]),
+    }

@@ -1,22 +1,28 @@
 """Templates to pages, with the few words and numbers that all of them need."""
 
+import hashlib
 import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from browser.remembered import Remembered
 from storage.records import EntityKind
 
 FOLDER = Path(__file__).parent
 NOTICE = "Synthetic images: not for clinical use"
+_MAX_PAGES_BYTES = 32 << 20  # a page of 48 thumbnails has 300 kB
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -25,6 +31,51 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     """A page; text in it is escaped."""
     found: Response = _templates().TemplateResponse(request, template, values, status_code=status)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as it is sent.
+
+    Attributes:
+        body: Its HTML.
+        tag: Of these bytes, by which a visitor who has them asks whether they still hold.
+    """
+
+    body: bytes
+    tag: str
+
+
+Pages = Remembered[Hashable, Page]
+
+
+def remembered_pages() -> Pages:
+    """Where an application keeps the pages that never change."""
+    return Remembered(_MAX_PAGES_BYTES, lambda page: len(page.body))
+
+
+def render_once(
+    request: Request, template: str, key: Hashable, values: Callable[[], dict[str, Any]]
+) -> Response:
+    """A page that is the same for all visitors, rendered for the first of them.
+
+    Args:
+        request: Whose.
+        template: Its file.
+        key: All that the page depends on.
+        values: What the template needs; asked for once.
+    """
+    pages: Pages = request.app.state.pages
+
+    def rendered() -> Page:
+        body = bytes(render(request, template, **values()).body)
+        return Page(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+    page = pages.get((template, key), rendered)
+    headers = {"ETag": page.tag}
+    if page.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return HTMLResponse(page.body, headers=headers)
 
 
 @cache

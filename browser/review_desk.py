@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
 
-from browser.columns import Column
-from browser.facets import Facet
-from browser.library import OpenTable
+from browser.open_tables import OpenTable
 from browser.review_columns import Standing, review_facets
 from storage.layout import DatasetLayout, Table
 from storage.objects import ObjectStore
@@ -26,7 +24,7 @@ from storage.tables import open_lance, table_exists
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_MAX_HELD = 8  # datasets whose decisions, and tables whose facets, are in memory
+_MAX_HELD = 8  # datasets whose decisions are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +42,6 @@ class Decisions:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Whose facets were made of which decisions."""
-
-    release: Release
-    version: int
-    columns: dict[Facet, Column]
-
-
 class Desk:
     """Where people review.
 
@@ -64,7 +53,6 @@ class Desk:
         self.reviewer = reviewer
         self._store = store
         self._decisions: OrderedDict[str, Decisions] = OrderedDict()
-        self._columns: OrderedDict[tuple[str, Table], _Seen] = OrderedDict()
         self._sizes: dict[tuple[str, str, bytes], int] = {}
         self._lock = Lock()
 
@@ -85,17 +73,10 @@ class Desk:
 
     def with_decisions(self, opened: OpenTable) -> OpenTable:
         """The table with what people decided as facets."""
-        release = opened.release
-        decisions = self.decisions(release.dataset)
-        key = (release.release_id, opened.table)
-        with self._lock:
-            seen = self._columns.get(key)
-        if seen is None or (seen.release, seen.version) != (release, decisions.version):
-            columns = review_facets(opened.index, decisions.standing)
-            seen = _Seen(release, decisions.version, columns)
-        with self._lock:
-            _hold(self._columns, key, seen)
-        return opened.with_facets(seen.columns)
+        decisions = self.decisions(opened.release.dataset)
+        return opened.with_facets(
+            decisions.version, lambda: review_facets(opened.index, decisions.standing)
+        )
 
     def slice_size(self, release: Release, wanted: Slice) -> int:
         """How many pairs a slice of a release means; counted once, since it never changes."""

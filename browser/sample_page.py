@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from browser.grid import Card, cards
-from browser.library import Library, OpenTable
+from browser.library import Library
 from browser.marking import Span, mark
 from browser.nearest_real import NearestReal, nearest_real
+from browser.open_tables import OpenTable
 from browser.problems import not_found
 from storage.layout import Table
 from storage.records import Entity, EntityKind, GateScore, JudgeAnswer
@@ -112,6 +113,8 @@ def sample_detail(library: Library, opened: OpenTable, sample_id: str) -> Sample
         (row,) = opened.dataset.take([position], columns=columns).to_pylist()
     found = decode_rows(row["entities_found"] or (), Entity)
     scores = decode_rows(row["scores"] or (), GateScore)
+    beside = opened.answers.neighbours(position, _NUM_ALIKE)
+    shown = cards(opened, [*beside.alike, *beside.look_alike])
     is_pair = opened.table is Table.PAIRS
     refused = {} if is_pair else {name: row[name] for name in ("stage", "outcome", "reason")}
     return SampleDetail(
@@ -137,8 +140,8 @@ def sample_detail(library: Library, opened: OpenTable, sample_id: str) -> Sample
         if is_pair
         else "",
         nearest_real=nearest_real(library, opened.release.dataset, scores),
-        alike=cards(opened, opened.index.alike(position, _NUM_ALIKE)),
-        look_alike=cards(opened, opened.index.look_alike(position, _NUM_ALIKE)),
+        alike=shown[: len(beside.alike)],
+        look_alike=shown[len(beside.alike) :],
     )
 
 

@@ -87,7 +87,7 @@ def save(request: Request, dataset: Dataset, form: Posted) -> Response:
 def _require_same(library: Library, asked: Asked, wanted: SliceFilter) -> None:
     """Refuse a slice that would mean other pairs than the page shows."""
     opened, filters = asked.opened, asked.filters
-    rows = opened.index.rows_where(filters, opened.search.rows_with(filters.text))
+    rows = opened.answers.rows(filters)
     shown = {opened.index.sample_id(row) for row in np.flatnonzero(rows).tolist()}
     meant = matching_ids(library.store, opened.release, wanted)
     if shown != meant:

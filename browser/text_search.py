@@ -5,9 +5,7 @@ before there were any), reports are read one by one and compared as they are.
 """
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 
 import lance
 import numpy as np
@@ -17,12 +15,13 @@ from lance.query import MatchQuery, PhraseQuery
 from numpy.typing import NDArray
 
 from browser.columns import Rows
+from browser.remembered import Remembered
 from browser.table_index import TableIndex
 from storage.tables import lance_errors
 from storage.text_index import TEXT_COLUMNS, unindexed_rows
 
 MAX_TERMS = 8
-_MAX_REMEMBERED = 64  # answers, 1 MB each a million rows
+_MAX_BYTES = 8 << 20  # of the answers remembered, a bit a row
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 
@@ -55,8 +54,8 @@ class TextSearch:
     def __init__(self, dataset: lance.LanceDataset, index: TableIndex) -> None:
         self._dataset = dataset
         self._index = index
-        self._answers: OrderedDict[Term, Rows] = OrderedDict()
-        self._lock = Lock()
+        self._answers: Remembered[Term, NDArray[np.uint8]]
+        self._answers = Remembered(_MAX_BYTES, lambda bits: bits.nbytes)
         self.is_indexed = all(
             unindexed_rows(dataset, column) is not None for column in TEXT_COLUMNS
         )
@@ -70,22 +69,14 @@ class TextSearch:
         return rows
 
     def _answer(self, term: Term) -> Rows:
-        with self._lock:
-            if term in self._answers:
-                self._answers.move_to_end(term)
-                return self._answers[term]
-        rows = self._look_up(term) if self.is_indexed else self._read_all(term)
-        with self._lock:
-            self._answers[term] = rows
-            while len(self._answers) > _MAX_REMEMBERED:
-                self._answers.popitem(last=False)
-        return rows
+        bits = self._answers.get(term, lambda: np.packbits(self._found(term)))
+        return np.unpackbits(bits, count=self._index.num_rows).view(np.bool_)
 
-    def _look_up(self, term: Term) -> Rows:
-        rows = np.zeros(self._index.num_rows, bool)
-        for column in TEXT_COLUMNS:
-            rows |= self._index.rows_of_row_ids(self._row_ids(term, column))
-        return rows
+    def _found(self, term: Term) -> Rows:
+        if not self.is_indexed:
+            return self._read_all(term)
+        row_ids = [self._row_ids(term, column) for column in TEXT_COLUMNS]
+        return self._index.rows_of_row_ids(np.concatenate(row_ids))
 
     def _row_ids(self, term: Term, column: str) -> NDArray[np.int64]:
         asked = " ".join(term.words)

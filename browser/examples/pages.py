@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from browser.asking import Name, Number, library_of
 from browser.examples.searching import Found, Model, like_sample, like_text, models_of
 from browser.grid import PAGE_SIZE
-from browser.library import OpenTable
+from browser.open_tables import OpenTable
 from browser.problems import ProblemText
 from browser.rendering import render
 from storage.layout import Table

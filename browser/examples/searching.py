@@ -8,7 +8,8 @@ from threading import Lock
 import numpy as np
 
 from browser.grid import Card, cards
-from browser.library import Library, OpenTable
+from browser.library import Library
+from browser.open_tables import OpenTable
 from browser.problems import not_found
 from browser.table_index import TableIndex
 from models.encoders.seam import ImageTextEncoder

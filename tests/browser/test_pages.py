@@ -264,3 +264,29 @@ def test_broken_image_is_said_and_the_page_stands(
     answer = client.get(f"{PAIRS}/{reference(1).sample_id}/image.png")
     assert (answer.status_code, "damaged" in answer.text) == (500, True)
     assert client.get(f"{PAIRS}/{reference(1).sample_id}").status_code == 200
+
+
+def test_page_that_a_visitor_has_is_not_sent_again(client: TestClient) -> None:
+    first = client.get(PAIRS)
+    known = {"if-none-match": first.headers["etag"]}
+    again = client.get(PAIRS, headers=known)
+    assert (again.status_code, again.content, again.headers["cache-control"]) == (
+        304,
+        b"",
+        "no-cache",
+    )
+    for query, headers in (({"view": "PA"}, known), ({}, known | {"x-fragment": "cards"})):
+        other = client.get(PAIRS, params=query, headers=headers)
+        assert (other.status_code, other.headers["etag"] in known.values()) == (200, False)
+
+
+def test_page_that_is_remembered_names_a_release_made_since(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    make_release(store, num_pairs=8)
+    with client_of(Settings(root=store.root)) as client:
+        before = client.get(PAIRS)
+        make_release(store, num_pairs=16)
+        after = client.get(PAIRS, headers={"if-none-match": before.headers["etag"]})
+    link = f'href="/datasets/{NAME}/2/pairs"'
+    assert (link in before.text, link in after.text) == (False, True)
+    assert "8 of 8 pairs" in after.text

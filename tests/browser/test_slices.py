@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from browser.filters import Filters, parse_filters
-from browser.library import Library, OpenTable
+from browser.library import Library
+from browser.open_tables import OpenTable
 from browser.settings import Reviewing, Settings
 from browser.slice_filters import page_filters, slice_filter
 from storage.layout import DatasetLayout, Table
@@ -99,7 +100,7 @@ def test_page_and_slice_of_the_same_filters_mean_the_same_pairs(
 ) -> None:
     filters = _parse(pairs, query)
     wanted = slice_filter(filters, _entities(pairs))
-    rows = pairs.index.rows_where(filters, pairs.search.rows_with(filters.text))
+    rows = pairs.answers.rows(filters)
     shown = {pairs.index.sample_id(row) for row in np.flatnonzero(rows).tolist()}
     assert matching_ids(LocalStore(settings.root), pairs.release, wanted) == shown
     back = page_filters(wanted, pairs.index)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from browser.filters import Filters, parse_filters
-from browser.library import Library, OpenTable
+from browser.library import Library
+from browser.open_tables import OpenTable
 from browser.settings import Settings
+from browser.table_index import ALL_VALUES
 from storage.layout import Table
 from tests.browser.released import FIRST_REJECT, NAME, NUM_PAIRS, Made, made_row, reference
 
@@ -77,11 +79,11 @@ def test_filters_leave_the_rows_and_counts_of_a_plain_reference(
     pairs: OpenTable, asked: list[tuple[str, str]]
 ) -> None:
     filters = _parse(pairs, asked)
-    found = pairs.search.rows_with(filters.text)
-    rows = pairs.index.rows_where(filters, found)
+    rows = pairs.answers.rows(filters)
     left = [one for one in MADE if _passes(one, asked)]
     assert pairs.index.index_N[rows].tolist() == [one.index for one in left]
-    counts = pairs.index.counts(filters, found)
+    assert pairs.answers.num_found(filters) == len(left)
+    counts = {name: pairs.answers.counts(name, filters, ALL_VALUES) for name in ("entity", "view")}
     entities = Counter(entity for one in left for entity in one.entities)
     assert {one.value: one.num_rows for one in counts["entity"].counts if one.num_rows} == entities
     without_view = [one for one in MADE if _passes(one, [ask for ask in asked if ask[0] != "view"])]
@@ -95,7 +97,7 @@ def test_pages_give_every_row_once_in_order(
 ) -> None:
     sort = ("-" if descending else "") + ("technical/contrast" if by_score else "index")
     filters = _parse(pairs, [*asked, ("sort", sort)])
-    rows = pairs.index.rows_where(filters, pairs.search.rows_with(filters.text))
+    rows = pairs.answers.rows(filters)
     seen: list[int] = []
     after: int | None = None
     while True:
@@ -151,9 +153,8 @@ def test_filters_that_can_be_none_are_refused(
 
 
 def test_findings_count_what_reports_state_as_present_or_possible(pairs: OpenTable) -> None:
-    counts = {
-        one.value: one.num_rows for one in pairs.index.counts(Filters(), None)["finding"].counts
-    }
+    found = pairs.answers.counts("finding", Filters(), ALL_VALUES)
+    counts = {one.value: one.num_rows for one in found.counts}
     stated = Counter(
         {"pleural effusion": "Effusion", "lung nodule": "Nodule"}[entity.partition(":")[2]]
         for one in MADE
@@ -165,7 +166,7 @@ def test_findings_count_what_reports_state_as_present_or_possible(pairs: OpenTab
 
 def test_counts_of_many_values_are_the_most_frequent_and_the_chosen(pairs: OpenTable) -> None:
     filters = _parse(pairs, [("unit", "16"), ("unit", "none")])
-    unit = pairs.index.counts(filters, None, 3)["unit"]
+    unit = pairs.answers.counts("unit", filters, 3)
     assert [(one.value, one.num_rows, one.chosen) for one in unit.counts] == [
         *((str(number), 8, False) for number in range(3)),
         ("16", 2, True),
