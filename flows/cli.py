@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.exceptions import TyperException
 
+from storage.readers.kinds import CorpusKind  # one of the few light modules
+
 app = typer.Typer(
     name="cxr-factory",
     help="Make, release and judge synthetic chest X-ray image-report pairs.",
@@ -76,16 +78,15 @@ def demo(root: Root = DEFAULT_ROOT) -> None:
 
 @app.command()
 def ingest(
-    kind: Annotated[
-        Literal["openi", "nih", "mimic", "folder"], typer.Argument(help="Layout of the source.")
-    ],
+    kind: Annotated[CorpusKind, typer.Argument(help="Layout of the source: docs/datasets.md.")],
     source: Annotated[Path, typer.Argument(help="File or folder as it was downloaded.")],
     name: Annotated[str, typer.Option(help="Of the corpus.")],
     root: Root = DEFAULT_ROOT,
     restricted: Annotated[
         bool | None,
         typer.Option(
-            "--restricted/--no-restricted", help="Credentialed data. By default mimic is."
+            "--restricted/--no-restricted",
+            help="Credentialed data. By default what needs an agreement is.",
         ),
     ] = None,
     column: Annotated[

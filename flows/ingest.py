@@ -1,7 +1,6 @@
 """Bring real data in: a corpus under the root, with its entity table where it has reports."""
 
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from prefect import flow
@@ -16,11 +15,10 @@ from storage.corpus_info import IngestReport
 from storage.ingestion import corpus_reader, ingest
 from storage.objects import open_store
 from storage.readers.folder_columns import FolderColumns
+from storage.readers.kinds import CorpusKind
 from storage.records import Split
 from tasks.artifacts import show_entities
 from tasks.tagging import EntityFigures, entity_figures, tag_corpus
-
-CorpusKind = Literal["openi", "nih", "mimic", "folder"]
 
 
 @flow(name="ingest-corpus", flow_run_name="ingest {name}")
@@ -37,13 +35,13 @@ def ingest_corpus(
     """Read a source into `corpora/<name>.lance`; a second ingest of the same finds it done.
 
     Args:
-        kind: Layout of the source: openi (report archive), nih (ChestX-ray14 folder), mimic
-            (MIMIC-CXR-JPG folder with its reports), folder (a CSV and its images).
+        kind: Layout of the source: that of a public dataset (docs/datasets.md), or folder (a CSV
+            and its images).
         source: File or folder as it was downloaded.
         name: Of the corpus.
         root: Folder or s3://bucket/prefix.
         restricted: Mark as credentialed data; what derives from it is marked too. Not given:
-            mimic is, the others are not.
+            a dataset whose access needs an agreement is.
         columns: What the columns of a folder's CSV are called.
         licence: Of a folder.
         tagger: Finds the entities of its reports; the lexicon when not given.

@@ -5,6 +5,7 @@ the ingest's own report. Of racing ingests one wins.
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,39 @@ from storage.corpus_rows import RowBatches
 from storage.errors import FactoryError
 from storage.layout import corpus_table
 from storage.objects import ObjectStore
+from storage.readers.chexpert import ChexpertReader
+from storage.readers.covidx import CovidxReader
 from storage.readers.folder import NOT_STATED, FolderReader
 from storage.readers.folder_columns import FolderColumns
+from storage.readers.kinds import CorpusKind
 from storage.readers.mimic import MimicReader
 from storage.readers.nih import NihReader
+from storage.readers.object_cxr import ObjectCxrReader
 from storage.readers.openi import OpeniReader
+from storage.readers.padchest import PadchestReader
 from storage.readers.rows import DEFAULT_FRACTIONS, CorpusReader, check_fractions
+from storage.readers.rsna import RsnaReader
+from storage.readers.siim import SiimReader
+from storage.readers.vindr import VindrReader
 from storage.table_schemas import DATA_STORAGE_VERSION
 from storage.tables import lance_errors
 
 _STABLE_IDS: dict[str, Any] = {"enable_stable_row_ids": True}
 
 Fractions = tuple[float, float, float]
-KINDS = ("openi", "nih", "mimic", "folder")
+_WITH_OFFICIAL_SPLIT: dict[CorpusKind, Callable[[Path], CorpusReader]] = {
+    CorpusKind.MIMIC: MimicReader,
+    CorpusKind.CHEXPERT: ChexpertReader,
+    CorpusKind.PADCHEST: PadchestReader,
+    CorpusKind.COVIDX: CovidxReader,
+    CorpusKind.OBJECT_CXR: ObjectCxrReader,
+    CorpusKind.VINDR: VindrReader,
+}
+_SPLIT_HERE: dict[CorpusKind, Callable[[Path, Fractions], CorpusReader]] = {
+    CorpusKind.OPENI: OpeniReader,
+    CorpusKind.RSNA: RsnaReader,
+    CorpusKind.SIIM: SiimReader,
+}
 
 
 def corpus_reader(
@@ -45,7 +66,7 @@ def corpus_reader(
     """The reader of a kind of source.
 
     Args:
-        kind: One of `KINDS`.
+        kind: One of `CorpusKind`.
         source: File or folder as it was downloaded.
         fractions: Of train, validation and test patients; the default ones when None.
         columns: Of a folder's CSV.
@@ -54,23 +75,26 @@ def corpus_reader(
     Raises:
         ValueError: If no reader is called so, the source is missing, or an option does not fit.
     """
-    if kind not in KINDS:
-        raise ValueError(f"ingest: kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    if kind not in tuple(CorpusKind):
+        raise ValueError(f"ingest: kind must be one of {', '.join(CorpusKind)}; got {kind!r}")
+    named = CorpusKind(kind)
     if not source.exists():
         raise ValueError(
             f"ingest {kind}: expected a file or folder, got {str(source)!r}, which does not exist"
         )
-    if kind != "folder" and (columns or licence):
+    if named is not CorpusKind.FOLDER and (columns or licence):
         raise ValueError(f"ingest {kind}: columns and licence are known; name them for a folder")
-    if kind == "mimic" and fractions:
-        raise ValueError(f"ingest mimic: keeps the official split, got fractions {fractions!r}")
     shares = fractions or DEFAULT_FRACTIONS
     check_fractions(shares)
-    if kind == "mimic":
-        return MimicReader(source)
-    if kind == "folder":
+    if named is CorpusKind.FOLDER:
         return FolderReader(source, shares, columns or FolderColumns(), licence or NOT_STATED)
-    return NihReader(source, shares) if kind == "nih" else OpeniReader(source, shares)
+    if named is CorpusKind.NIH:
+        return NihReader(source, fractions)
+    if named in _SPLIT_HERE:
+        return _SPLIT_HERE[named](source, shares)
+    if fractions:
+        raise ValueError(f"ingest {kind}: keeps the official split, got fractions {fractions!r}")
+    return _WITH_OFFICIAL_SPLIT[named](source)
 
 
 def ingest(

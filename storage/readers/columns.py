@@ -39,7 +39,10 @@ TEXT_FIELDS = (
     pa.field("as_it_came", pa.struct([(section, pa.string()) for section in SECTIONS])),
 )
 
+_UNCERTAIN = pa.field("uncertain_labels", pa.list_(pa.string()), nullable=False)
+
 IMAGES = pa.schema(IMAGE_FIELDS)
+LABELLED = pa.schema([*IMAGE_FIELDS, _UNCERTAIN])  # of sources that also say "possible"
 REPORTS = pa.schema(
     [
         pa.field("report_id", pa.string(), nullable=False),
@@ -52,7 +55,7 @@ REPORTS = pa.schema(
 PAIRS = pa.schema(
     [
         *IMAGE_FIELDS,
-        pa.field("uncertain_labels", pa.list_(pa.string()), nullable=False),
+        _UNCERTAIN,
         pa.field("report_id", pa.string()),
         *TEXT_FIELDS,
     ]

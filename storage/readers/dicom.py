@@ -7,6 +7,7 @@ then MONOCHROME1 inverted.
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi
 from storage.readers.grey import eight_bits, full_range
 
 INVERTED = "MONOCHROME1"  # its lowest value is white
+TAGS = ("ViewPosition", "PatientSex", "PatientAge")
 _STEP = 1e-6  # a linear window of width 1 is a step at its centre
 _GREY = (INVERTED, "MONOCHROME2")
 
@@ -39,6 +41,26 @@ def read_dicom(content: bytes) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on damaged files
         raise ValueError(f"DICOM: {' '.join(str(error).split())[:200]}") from error
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """View, sex and age as a DICOM file's header says them; empty where it does not.
+
+    Returns:
+        `ViewPosition`, `PatientSex` and `PatientAge`; no name, date or number of a patient.
+
+    Raises:
+        ValueError: If its header cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"DICOM header: {' '.join(str(error).split())[:200]}") from error
+    return {tag: str(dataset.get(tag) or "").strip() for tag in TAGS}
 
 
 def _require_radiograph(dataset: Any) -> None:

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from storage.readers.chexpert_cells import NO_FINDING, StatedLabels, stated_labels
 from storage.readers.columns import PAIRS
 from storage.readers.csv_lines import csv_lines, require_columns
 from storage.readers.mimic_reports import (
@@ -39,11 +40,7 @@ ENDINGS = (".jpg", ".dcm")
 _ID_COLUMNS = ("dicom_id", "study_id", "subject_id")
 SPLIT_COLUMNS = (*_ID_COLUMNS, "split")
 METADATA_COLUMNS = (*_ID_COLUMNS, "ViewPosition", "StudyDate", "StudyTime")
-CHEXPERT_COLUMNS = ("subject_id", "study_id", "No Finding")
-NO_FINDING = "No Finding"
-LABELS = {"Pleural Effusion": "Effusion"}  # as ChestX-ray14 spells it; the others agree
-
-_Labels = tuple[tuple[str, ...], tuple[str, ...]]  # present, uncertain
+CHEXPERT_COLUMNS = ("subject_id", "study_id", NO_FINDING)
 
 
 @dataclass(frozen=True)
@@ -201,13 +198,14 @@ class MimicReader:
         }
 
     @cached_property
-    def _labels(self) -> dict[str, _Labels]:
+    def _labels(self) -> dict[str, StatedLabels]:
         """Labels by study; studies with the same share them."""
-        shared: dict[_Labels, _Labels] = {}
-        return {
-            line["study_id"]: shared.setdefault(labels := _study_labels(line), labels)
-            for line in csv_lines(self._chexpert_file, CHEXPERT_COLUMNS)
-        }
+        shared: dict[StatedLabels, StatedLabels] = {}
+        found: dict[str, StatedLabels] = {}
+        for line in csv_lines(self._chexpert_file, CHEXPERT_COLUMNS):
+            labels = stated_labels(line, CHEXPERT_COLUMNS)
+            found[line["study_id"]] = shared.setdefault(labels, labels)
+        return found
 
     @cached_property
     def _split_file(self) -> Path:
@@ -230,12 +228,3 @@ class MimicReader:
                 "found none; name the folder of MIMIC-CXR-JPG"
             )
         return found[0]
-
-
-def _study_labels(line: Mapping[str, str]) -> _Labels:
-    """Labels present (1.0) and uncertain (-1.0) of a line of the CheXpert file."""
-    by_value: dict[float, list[str]] = defaultdict(list)
-    for name, cell in line.items():
-        if name not in ("subject_id", "study_id", NO_FINDING) and (value := number_of(cell)):
-            by_value[value].append(LABELS.get(name, name))
-    return tuple(by_value[1.0]), tuple(by_value[-1.0])

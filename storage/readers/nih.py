@@ -1,7 +1,10 @@
 """ChestX-ray14 of the NIH: frontal radiographs, text-mined labels, some boxes.
 
-Source: Wang et al. 2017, "ChestX-ray8: Hospital-scale chest X-ray database". The official file
-names and those of smaller collections in the same columns are read alike.
+The official file names and those of smaller collections in the same columns are read alike. Where
+`train_val_list.txt` and `test_list.txt` lie beside them, the official test set is kept and
+validation patients come out of the others (`official_split`); else patients are split here.
+
+Source: Wang et al. 2017, "ChestX-ray8: Hospital-scale chest X-ray database".
 """
 
 import hashlib
@@ -16,9 +19,11 @@ from typing import Any
 from storage.identity import canonical_json
 from storage.readers.columns import IMAGES
 from storage.readers.csv_lines import csv_lines, require_columns
+from storage.readers.official_split import official_split
 from storage.readers.radiograph import read_radiograph
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, file_hash, patient_split
 from storage.readers.values import age_years, sex_of, view_of
+from storage.records import Split
 
 COLLECTION = "nih"
 LICENCE = "NIH Clinical Center: no restriction on use, credit asked"
@@ -37,8 +42,10 @@ LABEL_COLUMNS = (
 BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
 BOX_FRAME_PX = 1024  # boxes are given in the 1024 x 1024 images of the official release
 BOX_LABELS = {"Infiltrate": "Infiltration"}  # the one label the two official files spell apart
+TRAIN_LIST, TEST_LIST = "train_val_list.txt", "test_list.txt"
 NO_FINDING = "No Finding"
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg"}
+_OFFICIAL_PARTS = (Split.TRAIN, Split.TEST)
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,11 @@ class NihReader:
 
     Attributes:
         source: Folder with `labels.csv` (or the official name) and the images below `images*`.
-        fractions: Of train, validation and test patients.
+        shares: Of train, validation and test patients, where there is no official split.
     """
 
     source: Path
-    fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
+    shares: tuple[float, float, float] | None = None
 
     collection = COLLECTION
     licence = LICENCE
@@ -59,8 +66,24 @@ class NihReader:
     schema = IMAGES
     batch_rows = 128  # of some 400 kB each in the official release
 
+    @property
+    def fractions(self) -> tuple[float, float, float] | None:
+        """Of train, validation and test patients; None where the official split is kept.
+
+        Raises:
+            ValueError: If fractions are asked of a folder with the official split.
+        """
+        if self._official is None:
+            return self.shares or DEFAULT_FRACTIONS
+        if self.shares is not None:
+            raise ValueError(
+                f"ingest nih: keeps the official split of {TEST_LIST}, got fractions "
+                f"{self.shares!r}; leave them out, or take the two lists away"
+            )
+        return None
+
     def source_hash(self) -> str:
-        """SHA-256 over both tables and the name and size of every image.
+        """SHA-256 over the tables, the official lists, and the name and size of every image.
 
         The images' own hashes are stored with their rows: reading 45 GB twice would buy little.
 
@@ -72,6 +95,8 @@ class NihReader:
         if self._box_file:
             require_columns(self._box_file, BOX_COLUMNS)
             tables.append(file_hash(self._box_file))
+        if self._official is not None:
+            tables += [file_hash(self.source / name) for name in (TRAIN_LIST, TEST_LIST)]
         sizes = sorted((path.name, path.stat().st_size) for path in self._images.values())
         return hashlib.sha256(canonical_json([tables, sizes])).hexdigest()
 
@@ -110,9 +135,11 @@ class NihReader:
         except ValueError as error:
             return Skipped(name, str(error))
         try:
-            described = self._described(entry)
+            described = self._described(entry, image_id)
         except ValueError as error:
             return Skipped(name, f"label file: {error}")
+        if described["split"] is None:
+            return Skipped(name, "image is in neither official list, or its patient in both")
         size_px = image.width_px, image.height_px
         return {
             "image_id": image_id,
@@ -124,7 +151,7 @@ class NihReader:
             **described,
         }
 
-    def _described(self, entry: Mapping[str, str]) -> dict[str, Any]:
+    def _described(self, entry: Mapping[str, str], image_id: str) -> dict[str, Any]:
         patient_id = entry["Patient ID"].strip()
         if not patient_id:
             raise ValueError("Patient ID is empty")
@@ -136,8 +163,17 @@ class NihReader:
             "sex": sex_of(entry["Patient Gender"]),
             "age_years": age_years(entry["Patient Age"]),
             "follow_up": int(entry["Follow-up #"]),
-            "split": patient_split(COLLECTION, patient_id, self.fractions),
+            "split": self._split(image_id, patient_id),
         }
+
+    def _split(self, image_id: str, patient_id: str) -> Split | None:
+        """The split of an image; None where the official lists give it none."""
+        if self._official is None:
+            return patient_split(COLLECTION, patient_id, self.shares or DEFAULT_FRACTIONS)
+        part = self._official.get(image_id)
+        if part is Split.TRAIN and patient_id in self._test_patients:
+            return None
+        return part and official_split(part, _OFFICIAL_PARTS, COLLECTION, patient_id)
 
     def _boxes(self) -> tuple[dict[str, list[dict[str, Any]]], list[Skipped]]:
         """Boxes by image id, in the official frame, and the lines that make no box."""
@@ -176,6 +212,34 @@ class NihReader:
     @cached_property
     def _box_file(self) -> Path | None:
         return self._first_of(BOX_FILES)
+
+    @cached_property
+    def _official(self) -> dict[str, Split] | None:
+        """The official part of each image, by its id; None where there are no lists."""
+        lists = {Split.TRAIN: self.source / TRAIN_LIST, Split.TEST: self.source / TEST_LIST}
+        held = [path.name for path in lists.values() if path.is_file()]
+        if len(held) == 1:
+            raise ValueError(
+                f"ingest nih: expected both {TRAIN_LIST} and {TEST_LIST} or neither, got "
+                f"{held[0]} alone; download the other"
+            )
+        if not held:
+            return None
+        return {
+            Path(line.strip()).stem: part
+            for part, path in lists.items()
+            for line in path.read_text(encoding="utf-8").splitlines()
+        }
+
+    @cached_property
+    def _test_patients(self) -> frozenset[str]:
+        """Patients of whom an image is in the official test list."""
+        assert self._official is not None, "asked where there are lists"
+        return frozenset(
+            entry["Patient ID"].strip()
+            for entry in csv_lines(self._label_file, LABEL_COLUMNS)
+            if self._official.get(Path(entry["Image Index"]).stem) is Split.TEST
+        )
 
     @cached_property
     def _images(self) -> dict[str, Path]:

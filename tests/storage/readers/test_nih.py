@@ -6,6 +6,8 @@ from PIL import Image
 
 from storage.readers.nih import NihReader
 from storage.readers.rows import Skipped
+from storage.records import Split
+from tests.storage.readers.made_datasets import make_nih, read
 
 HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
@@ -107,3 +109,28 @@ def test_source_hash_changes_with_labels_and_images(tmp_path: Path) -> None:
     hashes = [NihReader(source).source_hash() for source in (first, same, label, image)]
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
+
+
+def test_rows_official_test_list_is_kept_and_its_patients_train_nothing(tmp_path: Path) -> None:
+    reader = NihReader(make_nih(tmp_path))
+    rows, skipped = read(reader)
+    test = {name for name, row in rows.items() if row["split"] is Split.TEST}
+    assert test == {"00000001_000", "00000002_000"}
+    assert {row["split"] for row in rows.values()} == set(Split)
+    why = "image is in neither official list, or its patient in both"
+    assert skipped == {"00000002_001.png": why, "00000040_000.png": why}
+    assert reader.fractions is None
+
+
+def test_source_hash_official_lists_count_and_refuse_fractions_and_each_alone(
+    tmp_path: Path,
+) -> None:
+    source = make_nih(tmp_path)
+    first = NihReader(source).source_hash()
+    with pytest.raises(ValueError, match=r"keeps the official split of test_list\.txt, got"):
+        _ = NihReader(source, (0.5, 0.25, 0.25)).fractions
+    (source / "test_list.txt").write_text("00000003_000.png")
+    assert NihReader(source).source_hash() != first
+    (source / "test_list.txt").unlink()
+    with pytest.raises(ValueError, match=r"expected both .* got train_val_list\.txt alone"):
+        NihReader(source).source_hash()
