@@ -57,19 +57,19 @@ def pointing_game(map_HW: NDArray[np.floating], mask_HW: NDArray[np.bool_]) -> f
 def overlap(
     map_HW: NDArray[np.floating], mask_HW: NDArray[np.bool_], thresholds_T: NDArray[np.floating]
 ) -> Overlap:
-    """IoU and Dice at many thresholds at once.
+    """IoU and Dice at many thresholds at once; both are 1 where mask and choice are empty.
 
     Args:
         map_HW: Of the mask's size.
-        mask_HW: Not empty.
+        mask_HW: May be empty.
         thresholds_T: Ascending; a pixel counts from its threshold on.
     """
-    assert mask_HW.any(), "an empty mask has no overlap"
     passed_HW = np.searchsorted(thresholds_T, map_HW, side="right")  # thresholds a pixel reaches
     chosen_T = _reaching(passed_HW, len(thresholds_T))
     both_T = _reaching(passed_HW[mask_HW], len(thresholds_T))
-    area = mask_HW.sum()
-    return Overlap(both_T / (chosen_T + area - both_T), 2 * both_T / (chosen_T + area))
+    either_T = chosen_T + mask_HW.sum() - both_T
+    iou_T = np.divide(both_T, either_T, out=np.ones(len(thresholds_T)), where=either_T > 0)
+    return Overlap(iou_T, 2 * iou_T / (1 + iou_T))
 
 
 def _reaching(passed: NDArray[np.integer], num_thresholds: int) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def best_threshold(
 
     Args:
         maps: Of validation images; at least one.
-        masks: Of the same, not empty.
+        masks: Of the same.
     """
     low, high = min(one.min() for one in maps), max(one.max() for one in maps)
     thresholds_T = np.linspace(low, high, NUM_THRESHOLDS)

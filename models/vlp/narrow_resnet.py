@@ -66,9 +66,16 @@ class NarrowResNet(nn.Module):
 
     def forward(self, images_B1SS: Tensor) -> ImageFeatures:
         """The last map, and its mean and maximum side by side."""
-        map_BCHW = self.stages(self.stem(images_B1SS))
+        map_BCHW = self.maps(images_B1SS)[-1]
         pooled = torch.cat([map_BCHW.mean(dim=(2, 3)), map_BCHW.amax(dim=(2, 3))], dim=1)
         return ImageFeatures(self.pooled_norm(pooled), map_BCHW)
+
+    def maps(self, images_B1SS: Tensor) -> list[Tensor]:
+        """The map of the stem and of every stage, in order."""
+        maps: list[Tensor] = [self.stem(images_B1SS)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
 
 
 def _stage(in_channels: int, out_channels: int, num_blocks: int, stride: int) -> nn.Sequential:
