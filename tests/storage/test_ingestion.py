@@ -220,7 +220,7 @@ def test_ingest_bad_name_raises(store: LocalStore) -> None:
 
 
 def test_corpus_reader_unknown_kind_and_missing_source_raise(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must be one of openi, nih, .*, folder; got 'brax'"):
+    with pytest.raises(ValueError, match=r"must be one of openi, nih, .*, folder; got 'brax'"):
         corpus_reader("brax", tmp_path)
     with pytest.raises(ValueError, match="does not exist"):
         corpus_reader("openi", tmp_path / "absent")
