@@ -1,71 +1,119 @@
-"""How the shards of a dataset are run: one after another in this process, or in work pools.
+"""How the shards of a plan are run: one after another in this process, or in work pools.
 
 A shard's stages are a generator: what it yields is run, and it goes on when that has ended. So the
 order of the stages is said once, in `flows/generate.py`, and how many run side by side is decided
-here.
+here. A cell of a study is a shard of one stage.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol
 from uuid import UUID
 
+from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
 
 from flows.cancelled import interrupted_when_cancelled
 from flows.pool_watch import PoolWatch
-from flows.shard_runs import ShardFlow, ShardRuns, open_shard_runs
+from flows.pools import Dispatching
+from flows.shard_runs import RefT, ShardRuns, open_shard_runs
 from flows.shards import SHARED_FATE, inline_subflows, stop_if_hopeless
-from flows.work import ShardRef, Work
 from storage.busy import exclusive_run
 from storage.errors import RunCancelled
+from storage.layout import PlannedLayout
+from storage.objects import ObjectStore
 
 POLL_SECONDS = 2.0  # one request for all shards
 
 
 @dataclass(frozen=True, slots=True)
-class ShardStage:
+class ShardStage(Generic[RefT]):
     """One stage of one shard.
 
     Attributes:
-        flow: What settles its units; its deployment has the same name.
+        flow: What settles it; its deployment has the same name.
         shard: What the flow is handed.
-        lacking: Units of the shard that the stage can settle now and has not.
+        lacking: What of the shard the stage can settle now and has not: units, or the cell.
     """
 
-    flow: ShardFlow
-    shard: ShardRef
-    lacking: Callable[[ShardRef], list[int]]
+    flow: Flow[[RefT], Any]
+    shard: RefT
+    lacking: Callable[[RefT], Sequence[object]]
+
+    def lacks(self) -> Sequence[object]:
+        """What of its shard is to be settled now."""
+        return self.lacking(self.shard)
+
+    def run_here(self) -> State[Any]:
+        """Run it in this process."""
+        state: State[Any] = self.flow(self.shard, return_state=True)  # type: ignore[assignment] # of a flow that does not await
+        return state
+
+    def begin_in(self, runs: ShardRuns) -> UUID:
+        """Run it in a work pool."""
+        return runs.begin(self.flow, self.shard)
 
     def __str__(self) -> str:
-        return f"{self.flow.name} {self.shard.number} round {self.shard.round_number}"
+        return f"{self.flow.name} {self.shard.said}"
 
 
-Stages = Iterator[ShardStage]
+Stages = Iterator[ShardStage[Any]]
 RunShards = Callable[[Iterable[Stages]], None]
 
 
+class ShardsPlan(Dispatching, Protocol):
+    """What a plan says of how its shards run."""
+
+    @property
+    def shard_attempts(self) -> int:
+        """Runs of a shard in a work pool, as long as one leaves something unsettled."""
+        ...
+
+
+class PlannedWork(Protocol):
+    """A locked plan whose shards are run."""
+
+    @property
+    def store(self) -> ObjectStore:
+        """The root."""
+        ...
+
+    @property
+    def layout(self) -> PlannedLayout:
+        """Of what is made."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the plan."""
+        ...
+
+    @property
+    def execution(self) -> ShardsPlan:
+        """Where and how shards run."""
+        ...
+
+
 @contextmanager
-def dispatched(work: Work) -> Iterator[RunShards]:
-    """What runs shards to their end, as the plan's `execution.dispatch` says.
+def dispatched(work: PlannedWork) -> Iterator[RunShards]:
+    """What runs the shards of a plan to their end, as its `execution.dispatch` says.
 
     Raises:
         DatasetBusy: If the work is this process's own and another's on this host already.
     """
     with inline_subflows():
-        if work.plan.execution.dispatch == "work-pool":
+        if work.execution.dispatch == "work-pool":
             # no lock: orchestrators at once share their shards' runs and publish exactly once
-            with open_shard_runs(work) as runs:
-                watch = PoolWatch(work.plan.name, runs.idle_pools)
-                yield WorkPoolShards(runs, work.plan.execution.shard_attempts, watch).run
+            with open_shard_runs(f"{work.fingerprint}:{work.store.root}") as runs:
+                watch = PoolWatch(work.layout.name, runs.idle_pools)
+                yield WorkPoolShards(runs, work.execution.shard_attempts, watch).run
         else:
-            busy = exclusive_run(work.dataset.store, work.dataset.layout)
-            with busy, interrupted_when_cancelled():
+            with exclusive_run(work.store, work.layout), interrupted_when_cancelled():
                 yield run_in_process
 
 
@@ -73,14 +121,14 @@ def run_in_process(shards: Iterable[Stages]) -> None:
     """One stage after another; where one has failed, the rest goes on."""
     for stages in shards:
         for stage in stages:
-            stop_if_hopeless(stage.flow(stage.shard, return_state=True))
+            stop_if_hopeless(stage.run_here())
 
 
 @dataclass(frozen=True, slots=True)
 class _Awaited:
     """A stage whose run goes on, and the stages of the shard that come after it."""
 
-    stage: ShardStage
+    stage: ShardStage[Any]
     attempt: int
     after: Stages
 
@@ -120,26 +168,26 @@ class WorkPoolShards:
     def _go_on(self, stages: Stages) -> None:
         """Begin the next stage of a shard that has anything to settle."""
         for stage in stages:
-            if stage.lacking(stage.shard):
+            if stage.lacks():
                 self._begin(stage, 1, stages)
                 return
 
-    def _begin(self, stage: ShardStage, attempt: int, after: Stages) -> None:
-        run = self._runs.begin(stage.flow, stage.shard)
+    def _begin(self, stage: ShardStage[Any], attempt: int, after: Stages) -> None:
+        run = stage.begin_in(self._runs)
         self._awaited[run] = _Awaited(stage, attempt, after)
 
     def _ended(self, awaited: _Awaited, state: State[Any] | None) -> None:
         """Go on with the shard; once more with the stage if the ledger lacks units of it."""
         stop_if_said_hopeless(state)
         stage = awaited.stage
-        lacking = stage.lacking(stage.shard)
+        lacking = stage.lacks()
         if lacking and awaited.attempt < self._max_attempts:
             self._begin(stage, awaited.attempt + 1, awaited.after)
             return
         if lacking:
             said = f"{state.name}: {state.message}" if state else "deleted"
             get_run_logger().warning(
-                "%s: %d units are not settled after %d runs; the last ended %s",
+                "%s: %d not settled after %d runs; the last ended %s",
                 *(stage, len(lacking), awaited.attempt, said),
             )
         self._go_on(awaited.after)

@@ -1,11 +1,9 @@
 """Make a dataset: plan, write, paint, judge, publish, release. Read this file first."""
 
-from collections.abc import Iterator
-
 from prefect import flow
 
 from flows.cancelled import reports_cancelled
-from flows.dispatch import ShardStage, dispatched
+from flows.dispatch import ShardStage, Stages, dispatched
 from flows.plans import DatasetPlan, ExecutionPlan
 from flows.pools import require_dispatch
 from flows.shards import (
@@ -70,7 +68,7 @@ def _generate(work: Work) -> Release:
         return publish_dataset(work.plan.name, work.root)
 
 
-def _stages(work: Work, shard: ShardRef) -> Iterator[ShardStage]:
+def _stages(work: Work, shard: ShardRef) -> Stages:
     yield ShardStage(write_report_shard, shard, unwritten_units)
     for again in work.rounds_of(shard):  # one round, and more while the judge says no
         yield ShardStage(paint_image_shard, again, unpainted_units)

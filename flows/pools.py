@@ -1,7 +1,9 @@
 """Whether shards could run where a plan sends them; asked before any work is begun."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, Protocol
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -10,7 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
-from flows.plans import DatasetPlan, ExecutionPlan
+from flows.plans import DatasetPlan
 from flows.shard_runs import deployment_name
 from storage.errors import DispatchFailed
 
@@ -22,7 +24,16 @@ SHARD_FLOWS = ("write-report-shard", "paint-image-shard")
 JUDGE_FLOW = "judge-image-shard"
 
 
-def require_server(execution: ExecutionPlan) -> None:
+class Dispatching(Protocol):
+    """What a plan says of where its shards run."""
+
+    @property
+    def dispatch(self) -> Literal["inline", "work-pool"]:
+        """In this process, or as runs of their own."""
+        ...
+
+
+def require_server(execution: Dispatching) -> None:
     """Refuse work pools without a Prefect server that lets us in: a command's own has no workers.
 
     Raises:
@@ -48,16 +59,26 @@ def require_server(execution: ExecutionPlan) -> None:
 
 
 def require_dispatch(plan: DatasetPlan, root: str) -> None:
+    """Refuse to begin a dataset whose shards nobody would run; see `require_workers`."""
+    flows = SHARD_FLOWS if plan.judge is None else (*SHARD_FLOWS, JUDGE_FLOW)
+    require_workers(flows, plan.execution, root)
+
+
+def require_workers(flows: Sequence[str], execution: Dispatching, root: str) -> None:
     """Refuse to begin what nobody would run, or what would be written where nobody finds it.
+
+    Args:
+        flows: What shards are run by.
+        execution: Where.
+        root: Folder or s3://bucket/prefix, as the run was told it.
 
     Raises:
         ValueError: If a worker is handed a folder that means another one there.
         DispatchFailed: If a deployment, its pool or an online worker is missing; names which.
     """
     _require_absolute(root)
-    if plan.execution.dispatch == "inline":
+    if execution.dispatch == "inline":
         return
-    flows = SHARD_FLOWS if plan.judge is None else (*SHARD_FLOWS, JUDGE_FLOW)
     deadline = time.monotonic() + WORKER_WAIT_SECONDS
     with get_client(sync_client=True) as client:
         for flow_name in flows:

@@ -1,6 +1,6 @@
-"""The shard runs of one dataset as Prefect's server knows them: found, begun, watched, stopped.
+"""The shard runs of one plan as Prefect's server knows them: found, begun, watched, stopped.
 
-A run is found by its key, which every orchestrator of a dataset computes the same, before and after
+A run is found by its key, which every orchestrator of a plan computes the same, before and after
 a restart. Prefect gives the run of a key for ever, ended or not, so a key has a generation: the
 first whose run has not ended is the one to wait for (decision 0005).
 """
@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 import httpx
@@ -27,8 +27,6 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
 from flows.cancelled import cancelled_in_prefect
-from flows.shards import ShardSummary
-from flows.work import ShardRef, Work
 from storage.errors import DispatchFailed
 from tasks.waiting import IdlePool, idle_pools
 
@@ -38,16 +36,41 @@ _GENERATIONS_A_READ = 16
 _RUNS_A_READ = 100  # the server answers 200 at most
 
 AnswerT = TypeVar("AnswerT")
-ShardFlow = Flow[[ShardRef], ShardSummary]
+
+
+class RunnableRef(Protocol):
+    """What crosses Prefect to the run of a shard instead of data."""
+
+    @property
+    def place(self) -> str:
+        """Names the shard among those of its plan; the same for every orchestrator."""
+        ...
+
+    @property
+    def said(self) -> str:
+        """The shard in words, for the log."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """Of the work pool, that the run waits in."""
+        ...
+
+    def model_dump(self, *, mode: Literal["json"]) -> dict[str, Any]:
+        """As the run's parameter."""
+        ...
+
+
+RefT = TypeVar("RefT", bound=RunnableRef)
 
 
 @contextmanager
-def open_shard_runs(work: Work) -> Iterator["ShardRuns"]:
-    """The shard runs of a dataset, for the flow run that is now going on."""
+def open_shard_runs(identity: str) -> Iterator["ShardRuns"]:
+    """The shard runs of a plan, for the flow run that is now going on; see `ShardRuns`."""
     context = FlowRunContext.get()
     assert context is not None and context.flow_run is not None, "shards are begun by a flow run"
     with get_client(sync_client=True) as client:
-        yield ShardRuns(client, context.flow_run, f"{work.fingerprint}:{work.dataset.store.root}")
+        yield ShardRuns(client, context.flow_run, identity)
 
 
 class ShardRuns:
@@ -56,7 +79,7 @@ class ShardRuns:
     Args:
         client: Stays open, since Prefect's client waits for a lost server only if it knew it.
         own_run: Of the orchestrator.
-        identity: Names the dataset: its fingerprint and root.
+        identity: Names what the plan makes: its fingerprint and root.
     """
 
     def __init__(self, client: SyncPrefectClient, own_run: FlowRun, identity: str) -> None:
@@ -64,7 +87,7 @@ class ShardRuns:
         self._own_run = own_run
         self._name = hashlib.sha256(identity.encode()).hexdigest()[:32]
 
-    def begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
+    def begin(self, flow: Flow[[RefT], Any], shard: RefT) -> UUID:
         """The run of a shard that is going on or queued; a new one if there is none.
 
         Raises:
@@ -104,22 +127,24 @@ class ShardRuns:
                 message = f"{self._own_run.name!r}, which waited for it, was stopped."
                 self._client.set_flow_run_state(run, Cancelling(message=message))
 
-    def _begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
+    def _begin(self, flow: Flow[[RefT], Any], shard: RefT) -> UUID:
         key, run = self._first_not_ended(flow.name, shard)
         if run is not None:
             return run.id
+        (parameter,) = flow.parameters.properties
         begun = run_deployment(
             deployment_name(flow.name),
-            flow_run_name=str(flow.flow_run_name).format(shard=shard),  # also while it is queued
-            parameters={"shard": shard.model_dump(mode="json")},
+            # also while it is queued
+            flow_run_name=str(flow.flow_run_name).format(**{parameter: shard}),
+            parameters={parameter: shard.model_dump(mode="json")},
             idempotency_key=key,
-            work_queue_name=shard.execution.queue,
+            work_queue_name=shard.queue,
             timeout=0,  # returns at once
         )
         assert isinstance(begun, FlowRun)
         return begun.id
 
-    def _first_not_ended(self, flow_name: str, shard: ShardRef) -> tuple[str, FlowRun | None]:
+    def _first_not_ended(self, flow_name: str, shard: RunnableRef) -> tuple[str, FlowRun | None]:
         """The key of the first generation whose run has not ended, and the run if there is one."""
         first = 0
         while True:
@@ -133,10 +158,8 @@ class ShardRuns:
                     return key, run
             first += _GENERATIONS_A_READ
 
-    def _key(self, flow_name: str, shard: ShardRef, generation: int) -> str:
-        """Names a run. Not by its units, which get fewer while it works: they are in the ledger."""
-        place = f"{shard.execution.shard_units}x{shard.number}:{shard.round_number}"
-        return f"{self._name}:{flow_name}:{place}:{generation}"
+    def _key(self, flow_name: str, shard: RunnableRef, generation: int) -> str:
+        return f"{self._name}:{flow_name}:{shard.place}:{generation}"
 
     def _states(self, runs: list[UUID]) -> Mapping[UUID, State[Any] | None]:
         return {run.id: run.state for run in self._read(runs)}

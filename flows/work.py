@@ -24,6 +24,8 @@ from storage.dataset import Dataset, open_dataset
 from storage.decisions import StageRecords
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
 from storage.identity import fingerprint
+from storage.layout import DatasetLayout
+from storage.objects import ObjectStore
 from storage.plan_lock import lock_plan, read_plan
 from storage.records import Stage
 from storage.rounds import Rounds, unjudged, unpainted
@@ -47,6 +49,21 @@ class ShardRef(BaseModel):
         default_factory=ExecutionPlan, description="As the dataset's plan has it."
     )
 
+    @property
+    def place(self) -> str:
+        """Names it in the dataset. Not by its units, which get fewer: they are in the ledger."""
+        return f"{self.execution.shard_units}x{self.number}:{self.round_number}"
+
+    @property
+    def said(self) -> str:
+        """The shard in words."""
+        return f"{self.number} round {self.round_number}"
+
+    @property
+    def queue(self) -> str:
+        """Of the work pool."""
+        return self.execution.queue
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -58,6 +75,21 @@ class Work:
     dataset: Dataset
     revisions: Mapping[str, str]
     corpora: Mapping[str, Any]
+
+    @property
+    def store(self) -> ObjectStore:
+        """The root."""
+        return self.dataset.store
+
+    @property
+    def layout(self) -> DatasetLayout:
+        """Of the dataset."""
+        return self.dataset.layout
+
+    @property
+    def execution(self) -> ExecutionPlan:
+        """Where and how shards run."""
+        return self.plan.execution
 
     @property
     def restricted(self) -> bool:

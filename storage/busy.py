@@ -1,4 +1,4 @@
-"""One run of a dataset at a time on one host.
+"""One run of a dataset or study at a time on one host.
 
 The lock is advisory and the kernel frees it when its process dies, by SIGKILL too, so there is
 nothing to clean up. It only spares double work: runs on several hosts, or without the lock, stay
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage.errors import DatasetBusy
-from storage.layout import DatasetLayout
+from storage.layout import PlannedLayout
 from storage.local_files import local_errors
 from storage.objects import LocalStore, ObjectStore
 
 
 @contextmanager
-def exclusive_run(store: ObjectStore, layout: DatasetLayout) -> Iterator[None]:
-    """Hold the dataset for this run on this host.
+def exclusive_run(store: ObjectStore, layout: PlannedLayout) -> Iterator[None]:
+    """Hold a dataset or study for this run on this host.
 
     Raises:
         DatasetBusy: If another process holds it; names its process id.
@@ -37,8 +37,8 @@ def exclusive_run(store: ObjectStore, layout: DatasetLayout) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise DatasetBusy(
-                f"dataset {layout.name!r} under {store.root} is in use by process {holder} on "
-                "this host; wait for it or stop it, then run again"
+                f"{layout.what} {layout.name!r} under {store.root} is in use by process {holder} "
+                "on this host; wait for it or stop it, then run again"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -46,8 +46,8 @@ def exclusive_run(store: ObjectStore, layout: DatasetLayout) -> Iterator[None]:
         yield
 
 
-def _lock_file(store: ObjectStore, layout: DatasetLayout) -> Path:
-    """Beside the dataset in a local root; for S3, a file of this host and user."""
+def _lock_file(store: ObjectStore, layout: PlannedLayout) -> Path:
+    """Beside what is made in a local root; for S3, a file of this host and user."""
     if isinstance(store, LocalStore):
         return Path(store.uri(layout.run_lock))
     digest = hashlib.sha256(store.uri(layout.folder).encode()).hexdigest()[:24]

@@ -3,10 +3,40 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from storage.records import Stage
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+
+
+class PlannedLayout(Protocol):
+    """Keys of what is made by one plan: a dataset, a study."""
+
+    @property
+    def what(self) -> str:
+        """What it is, in a message."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """Its folder, without a trailing slash."""
+        ...
+
+    @property
+    def plan_lock(self) -> str:
+        """What it is made from; written once."""
+        ...
+
+    @property
+    def run_lock(self) -> str:
+        """The advisory lock of a run on this host (local roots)."""
+        ...
 
 
 class Table(StrEnum):
@@ -41,6 +71,11 @@ class DatasetLayout:
 
     def __post_init__(self) -> None:
         valid_name("dataset name", self.name)
+
+    @property
+    def what(self) -> str:
+        """What it is, in a message."""
+        return "dataset"
 
     @property
     def folder(self) -> str:
@@ -124,6 +159,61 @@ class DatasetLayout:
     def study(self, name: str) -> str:
         """What a blind study shows, and which of it is real."""
         return f"{self.studies_folder}{valid_name('study name', name)}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLayout:
+    """Keys of one study, relative to the store's root."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        valid_name("study name", self.name)
+
+    @property
+    def what(self) -> str:
+        """What it is, in a message."""
+        return "study"
+
+    @property
+    def folder(self) -> str:
+        """The study's folder, without a trailing slash."""
+        return f"studies/{self.name}"
+
+    @property
+    def plan_lock(self) -> str:
+        """What the study compares; written once."""
+        return f"{self.folder}/plan.lock.json"
+
+    @property
+    def run_lock(self) -> str:
+        """The advisory lock of a run on this host (local roots)."""
+        return f"{self.folder}/run.lock"
+
+    @property
+    def arms(self) -> str:
+        """The data of every arm, as it was when the first cell began; written once."""
+        return f"{self.folder}/arms.json"
+
+    def cell(self, cell: str) -> str:
+        """What a cell found; written once."""
+        return f"{self.folder}/cells/{valid_name('cell', cell)}.json"
+
+    def cell_scores(self, cell: str, attempt: str) -> str:
+        """What images were given by one attempt at a cell; the cell's file names it."""
+        return f"{self.folder}/scores/{valid_name('cell', cell)}/{attempt}.arrow"
+
+    def cell_failures(self, cell: str) -> str:
+        """Prefix of a cell's failures."""
+        return f"{self.folder}/failures/{valid_name('cell', cell)}/"
+
+    def cell_failure(self, cell: str, number: int) -> str:
+        """One failure of a cell, numbered from 1."""
+        return f"{self.cell_failures(cell)}{number}.json"
+
+    def report(self, file: str) -> str:
+        """A file of the report."""
+        return f"{self.folder}/{file}"
 
 
 def corpus_table(name: str) -> str:

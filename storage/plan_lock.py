@@ -1,4 +1,7 @@
-"""`plan.lock.json`: what a dataset is made from, put once. Another plan needs another name."""
+"""`plan.lock.json`: what a dataset or study is made from, put once.
+
+Another plan needs another name.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +10,7 @@ from typing import Any
 from storage.errors import PlanMismatch
 from storage.identity import canonical_json, fingerprint
 from storage.json_files import parse_json
-from storage.layout import DatasetLayout
+from storage.layout import PlannedLayout
 from storage.objects import ObjectStore
 
 _MAX_NAMED_DIFFERENCES = 6
@@ -15,33 +18,33 @@ _MAX_VALUE_CHARS = 60
 _ABSENT = object()
 
 
-def lock_plan(store: ObjectStore, layout: DatasetLayout, content: Mapping[str, Any]) -> str:
-    """Pin the plan of a dataset, or find that it is pinned already; returns its fingerprint.
+def lock_plan(store: ObjectStore, layout: PlannedLayout, content: Mapping[str, Any]) -> str:
+    """Pin a plan, or find that it is pinned already; returns its fingerprint.
 
     Args:
         store: The root.
-        layout: The dataset.
+        layout: Of what the plan makes.
         content: All that affects content, as JSON values; nothing of where it runs.
 
     Raises:
-        PlanMismatch: If the dataset was made by another plan; names what differs.
+        PlanMismatch: If it was made by another plan; names what differs.
     """
     plan = json.loads(canonical_json(content))
     lock = {"fingerprint": fingerprint(plan), "plan": plan}
     data = json.dumps(lock, indent=2, sort_keys=True, ensure_ascii=False).encode()
     if not store.put_if_absent(layout.plan_lock, data):
-        _refuse_other_plan(layout.name, read_plan(store, layout), plan)
+        _refuse_other_plan(layout, read_plan(store, layout), plan)
     return fingerprint(plan)
 
 
-def read_plan(store: ObjectStore, layout: DatasetLayout) -> dict[str, Any]:
-    """The pinned plan; raises ObjectMissing when the dataset has none."""
+def read_plan(store: ObjectStore, layout: PlannedLayout) -> dict[str, Any]:
+    """The pinned plan; raises ObjectMissing when there is none."""
     lock = parse_json(store.get(layout.plan_lock), store.uri(layout.plan_lock))
     plan: dict[str, Any] = lock["plan"]
     return plan
 
 
-def _refuse_other_plan(dataset: str, was: dict[str, Any], now: dict[str, Any]) -> None:
+def _refuse_other_plan(layout: PlannedLayout, was: dict[str, Any], now: dict[str, Any]) -> None:
     found = list(differences(was, now))
     if not found:
         return
@@ -49,8 +52,8 @@ def _refuse_other_plan(dataset: str, was: dict[str, Any], now: dict[str, Any]) -
     more = len(found) - _MAX_NAMED_DIFFERENCES
     rest = f"; and {more} more" if more > 0 else ""
     raise PlanMismatch(
-        f"dataset {dataset!r} was made by another plan: {named}{rest}; "
-        "choose another dataset name, or undo these changes"
+        f"{layout.what} {layout.name!r} was made by another plan: {named}{rest}; "
+        f"choose another {layout.what} name, or undo these changes"
     )
 
 

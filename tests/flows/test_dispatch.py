@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
@@ -19,7 +20,6 @@ from flows.dispatch import ShardStage, Stages, WorkPoolShards
 from flows.generate import paint_image_shard, write_report_shard
 from flows.pool_watch import PoolWatch
 from flows.pools import require_dispatch
-from flows.shard_runs import ShardFlow
 from flows.work import ShardRef
 from storage.errors import DispatchFailed, EngineUnavailable, RunCancelled
 from tests.flows.conftest import tiny_plan
@@ -42,7 +42,7 @@ class ScriptedRuns:
         self.stopped: list[tuple[str, int]] = []
         self.cancelled = False
 
-    def begin(self, flow: ShardFlow, shard: ShardRef) -> UUID:
+    def begin(self, flow: Flow[[ShardRef], Any], shard: ShardRef) -> UUID:
         run = uuid4()
         self.going[run] = (flow.name, shard.number)
         self.begun.append(self.going[run])
