@@ -8,15 +8,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling, Running
+from prefect.states import Cancelling, Crashed, Running
 
 from deployments.automations import silent_runs, stuck_runs
 from deployments.initialise import initialise
-from deployments.lookout import RESUME, RESUME_AUTOMATION
+from deployments.lookout import (
+    RESUME,
+    RESUME_AUTOMATION,
+    orchestrations,
+    server_time,
+)
 from deployments.workers import WorkerPlace
 from tests.flows.fleet import Fleet, prefect_server, processes_with, wait_for
 from tests.flows.patient import patient_painter, patient_plan
@@ -58,6 +64,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             for name in (silent_runs().name, stuck_runs().name, RESUME_AUTOMATION):
                 for automation in client.read_automations_by_name(name):
                     client.delete_automation(automation.id)
+            for deployment in client.read_deployments():  # the forms know no painter of a test
+                path = f"/deployments/{deployment.id}"
+                client.request("PATCH", path, json={"enforce_parameter_schema": False})
         try:
             yield fleet
         finally:
@@ -96,10 +105,6 @@ def test_dataset_of_a_host_that_died_is_gone_on_with_once(fleet: Fleet) -> None:
         "plan": patient_plan(dispatch="inline").model_dump(mode="json"),
         "root": str(fleet.folder / "factory"),
     }
-    with fleet.client() as client:  # whose form knows the painters of this process alone
-        for deployment in client.read_deployments():
-            path = f"/deployments/{deployment.id}"
-            client.request("PATCH", path, json={"enforce_parameter_schema": False})
     run = fleet.submit("generate-dataset", parameters)
     with _worker(fleet):
         wait_for("an engine", lambda: _has_engine(fleet))
@@ -118,7 +123,24 @@ def test_dataset_of_a_host_that_died_is_gone_on_with_once(fleet: Fleet) -> None:
     assert "dataset tiny: gone on with" in said.read_text()
 
 
-def _begun(fleet: Fleet, flow: str, parameters: dict[str, str]) -> FlowRun:
+def test_run_that_ends_while_it_is_asked_for_is_not_overlooked(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _begun(fleet, RESUME, {"plan": {"name": "other"}, "root": "root"})
+    with fleet.client() as client:
+        asked = client.read_flow_runs
+
+        def ends_meanwhile(**filters: Any) -> list[FlowRun]:
+            answer = asked(**filters)
+            fleet.set_state(run, Crashed())
+            return answer
+
+        monkeypatch.setattr(client, "read_flow_runs", ends_meanwhile)
+        found = orchestrations(client, server_time(client))
+    assert run.id in {one.id for one in found}
+
+
+def _begun(fleet: Fleet, flow: str, parameters: dict[str, Any]) -> FlowRun:
     """A run that a worker has started, as the server knows it; there is no process."""
     with fleet.client() as client:
         deployment = client.read_deployment_by_name(f"{flow}/{flow}")
