@@ -355,8 +355,20 @@ def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = 
 
 
 @app.command()
-def doctor(root: AnyRoot = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+def doctor(
+    root: AnyRoot = DEFAULT_ROOT,
+    datasets: Annotated[
+        bool, typer.Option("--datasets", help="Say instead which public datasets are here.")
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option(help="That holds the datasets, one folder each.")
+    ] = Path(),
+    as_json: AsJson = False,
+) -> None:
     """Check this machine, the installed versions and the store under a root."""
+    if datasets:
+        _look_for_datasets(folder, as_json)
+        return
     from flows.doctor import examine
 
     checks = examine(root)
@@ -370,6 +382,17 @@ def doctor(root: AnyRoot = DEFAULT_ROOT, as_json: AsJson = False) -> None:
 
 for _command in entry_points(group="cxr_factory.commands"):  # of rooms that this may not import
     app.command(_command.name)(_command.load())
+
+
+def _look_for_datasets(folder: Path, as_json: bool) -> None:
+    """Show which public datasets are there; a folder in another layout is no success."""
+    from flows.doctor import datasets_text
+    from storage.dataset_layouts import Presence, find_datasets
+
+    found = find_datasets(folder)
+    _show({"datasets": [asdict(one) for one in found]}, datasets_text(found), as_json)
+    if any(one.presence is Presence.OTHER_LAYOUT for one in found):
+        raise typer.Exit(1)
 
 
 def _report_dataset(root: str, name: str, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from storage.dataset_layouts import DatasetFound
 from storage.errors import FactoryError
 from storage.objects import LocalStore, open_store, require_reachable
 from storage.s3 import S3Store
@@ -36,6 +37,11 @@ class Check:
 def examine(root: str) -> list[Check]:
     """Check Python, installed versions, accelerators, disk, and the store under a root."""
     return [*_python(), *_versions(), *_accelerators(), *_disk(root), *_store(root)]
+
+
+def datasets_text(found: list[DatasetFound]) -> str:
+    """A line a public dataset: where it is, how to get it, or what its folder lacks."""
+    return "\n".join(f"{one.presence:<12}  {one.name}: {one.said}" for one in found)
 
 
 def _python() -> Iterator[Check]:
