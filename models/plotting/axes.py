@@ -36,9 +36,7 @@ class LinearAxis:
     @property
     def step(self) -> float:
         """Between two ticks."""
-        least = (self.greatest or 1.0) / (_MOST_TICKS - 1)
-        power = 10.0 ** math.floor(math.log10(least))
-        return power * next(step for step in _STEPS if step * power >= least * (1 - 1e-9))
+        return _round_step(self.greatest or 1.0)
 
     @property
     def ticks(self) -> tuple[float, ...]:
@@ -49,6 +47,27 @@ class LinearAxis:
     def place(self, value: float) -> float:
         """Where a value stands: 0 at 0, 1 at the last tick."""
         return value / self.ticks[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanAxis:
+    """From at most `least` to at least `greatest`, in round steps; 0 is a step where it lies in."""
+
+    title: str
+    least: float
+    greatest: float
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Multiples of a round step."""
+        step = _round_step(self.greatest - self.least or 1.0)
+        first = math.floor(self.least / step + 1e-9)
+        last = max(first + 1, math.ceil(self.greatest / step - 1e-9))
+        return tuple(position * step for position in range(first, last + 1))
+
+    def place(self, value: float) -> float:
+        """Where a value stands: 0 at the first tick, 1 at the last."""
+        return (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,13 @@ class LogAxis:
     def place(self, value: float) -> float:
         """Where a value of at least 1 stands."""
         return math.log10(value) / math.log10(self.ticks[-1])
+
+
+def _round_step(span: float) -> float:
+    """The smallest round step of which few cover a span."""
+    least = span / (_MOST_TICKS - 1)
+    power = 10.0 ** math.floor(math.log10(least))
+    return power * next(step for step in _STEPS if step * power >= least * (1 - 1e-9))
 
 
 def tick_words(value: float) -> str:

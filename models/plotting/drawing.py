@@ -9,8 +9,12 @@ from html import escape
 
 WIDTH_PX = 720
 _INK, _SOFT, _LINE, _PAPER = "#16232a", "#4d5f69", "#d3dce1", "#ffffff"
-_SERIES = ("#0b6079", "#b4540a", "#6b7c86")  # told apart in common colour blindness
-_DASHES = ("", "7 4", "2 4")  # and by dashes and marks
+_SERIES = (  # told apart in common colour blindness, and by dashes and marks
+    *("#0b6079", "#b4540a", "#6b7c86"),
+    *("#8a2f7f", "#3f7d20", "#3a4fb0"),
+)
+_DASHES = ("", "7 4", "2 4", "9 3 2 3", "12 5", "4 2")
+NUM_SERIES = len(_SERIES)
 _HALF_MARK_PX = 4.0
 _DARKEST_CELL = 0.4  # words stay readable on it, light or dark
 CHARACTER_PX = 7.2  # a wide one; nothing here can measure text
@@ -44,6 +48,11 @@ class Drawing:
         ends = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
         self._add("line", {"class": "grid", "stroke": _LINE, **ends})
 
+    def base_line(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """The line that values are read from, such as that of no difference."""
+        ends = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+        self._add("line", {"class": "base", "stroke": _SOFT, "stroke-width": "1.5", **ends})
+
     def whisker(self, x1: float, x2: float, y: float) -> None:
         """An interval, lying; edged, so that it is seen on a bar."""
         path = f"M{x1:.1f} {y - 3:.1f}v6m0 -3H{x2:.1f}m0 -3v6"
@@ -72,13 +81,23 @@ class Drawing:
         dashes = {"stroke-width": "2", "stroke-dasharray": _DASHES[series] or "none"}
         self._add("polyline", look | dashes | {"points": path})
 
+    def faint_curve(self, points: Sequence[tuple[float, float]], series: int) -> None:
+        """A thin line, one of many of a series."""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        look = {"class": f"l{series}", "fill": "none", "stroke": _SERIES[series]}
+        self._add("polyline", look | {"stroke-width": "1", "stroke-opacity": "0.6", "points": path})
+
     def mark(self, x: float, y: float, series: int) -> None:
-        """A point: round, square or a diamond, by series."""
+        """A point: round, square, diamond, triangle, triangle on its tip or a cross, by series."""
         half = _HALF_MARK_PX
         shapes = (
             f"m{-half} 0a{half} {half} 0 1 0 {2 * half} 0a{half} {half} 0 1 0 {-2 * half} 0z",
             f"m{-half} {-half}h{2 * half}v{2 * half}h{-2 * half}z",
             f"m0 {-half}l{half} {half}l{-half} {half}l{-half} {-half}z",
+            f"m0 {-half}l{half} {2 * half}h{-2 * half}z",
+            f"m0 {half}l{half} {-2 * half}h{-2 * half}z",
+            f"m{-half / 2} {-half}h{half}v{half / 2}h{half / 2}v{half}h{-half / 2}v{half / 2}"
+            f"h{-half}v{-half / 2}h{-half / 2}v{-half}h{half / 2}z",
         )
         look = {"class": f"s{series}", "fill": _SERIES[series]}
         self._add("path", look | {"d": f"M{x:.1f} {y:.1f}{shapes[series]}"})

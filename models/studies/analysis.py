@@ -1,0 +1,166 @@
+"""From what the cells found to what the study says: every figure of its report, in order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from models.downstream.metrics import Interval
+from models.studies.estimates import Group, Place, group
+from models.studies.per_finding import FindingDifference, Trend, finding_differences, trends
+from models.studies.resampling import resamples_for
+from models.studies.results import Cell, StudyResults
+from models.studies.scored_tasks import ALL_VIEWS, by_task, measure_task
+from models.studies.significance import Compared, Verdict, compare, holm, verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CellScore:
+    """Macro AUROC of one training, over the findings that all of its group have."""
+
+    cell: Cell
+    place: Place
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmScore:
+    """Macro AUROC of an arm, over its seeds; `value` is None where nothing was measured."""
+
+    arm: str
+    place: Place
+    seeds: tuple[int, ...]
+    value: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Macro AUROC of an arm less the reference's.
+
+    Attributes:
+        seeds: Those that both sides have.
+        found: None where the sides share no figure; `reason` then says why.
+        judged: Whether its p-value is one of the study's comparisons. Projections are parts of
+            what is judged already: they have intervals and no verdict.
+    """
+
+    arm: str
+    place: Place
+    seeds: tuple[int, ...]
+    found: Compared | None
+    judged: bool
+    verdict: Verdict
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFacts:
+    """What the figures of a place are of."""
+
+    place: Place
+    num_images: int
+    num_patients: int
+    findings: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that the report states; see the types for what each part is."""
+
+    reference: str
+    margin: float | None
+    num_resamples: int
+    num_comparisons: int
+    groups: tuple[GroupFacts, ...]
+    cells: tuple[CellScore, ...]
+    arms: tuple[ArmScore, ...]
+    differences: tuple[Difference, ...]
+    findings: tuple[FindingDifference, ...]
+    trends: tuple[Trend, ...]
+
+
+def analyse(results: StudyResults, margin: float | None = None) -> Analysis:
+    """Means, differences and verdicts of a study; the same results give the same figures.
+
+    Args:
+        results: Of all cells; the first arm is the reference.
+        margin: A difference in AUROC that does not matter, fixed before the study; None: nothing
+            is said of equivalence.
+
+    Raises:
+        ValueError: If cells of one task were measured on different images.
+    """
+    tasks = by_task(results.scored)
+    planned = (len(results.arms) - 1) * len(results.algorithms) * len(tasks)
+    num_resamples = resamples_for(planned)
+    groups = [
+        group(view, algorithm, results.arms)
+        for sets in tasks.values()
+        for view in measure_task(sets, num_resamples)
+        for algorithm in results.algorithms
+    ]
+    reference, others = results.arms[0], results.arms[1:]
+    main = [one for one in groups if one.of.view == ALL_VIEWS]
+    compared = [_difference(one, arm, reference, planned) for one in groups for arm in others]
+    return Analysis(
+        reference=reference,
+        margin=margin,
+        num_resamples=num_resamples,
+        num_comparisons=sum(one.judged and one.found is not None for one in compared),
+        groups=tuple(_facts(one) for one in groups),
+        cells=tuple(score for one in groups for score in _cell_scores(one)),
+        arms=tuple(_arm_score(one, arm) for one in groups for arm in results.arms),
+        differences=tuple(_judged(compared, margin)),
+        findings=tuple(
+            of for one in main for arm in others for of in finding_differences(one, arm, reference)
+        ),
+        trends=tuple(trend for one in main for trend in trends(one, results, num_resamples)),
+    )
+
+
+def _facts(of: Group) -> GroupFacts:
+    view = of.of
+    return GroupFacts(of.place, view.num_images, view.num_patients, of.findings, of.left_out)
+
+
+def _cell_scores(of: Group) -> Iterator[CellScore]:
+    if of.findings:
+        for arm, seeds in of.seeds.items():
+            for seed in seeds:
+                alone = replace(of, seeds={arm: (seed,)}).mean(arm, of.findings)
+                cell = Cell(arm, of.algorithm, seed)
+                yield CellScore(cell, of.place, alone.value, alone.share_interval)
+
+
+def _arm_score(of: Group, arm: str) -> ArmScore:
+    if arm not in of.seeds or not of.findings:
+        return ArmScore(arm, of.place, (), None, None)
+    mean = of.mean(arm, of.findings)
+    return ArmScore(arm, of.place, of.seeds[arm], mean.value, mean.share_interval)
+
+
+def _difference(of: Group, arm: str, reference: str, num_comparisons: int) -> Difference:
+    seeds, place = of.shared_seeds(arm, reference), of.place
+    judged = place.view == ALL_VIEWS
+    if not seeds or not of.findings:
+        reason = "no seed was measured on both sides" if not seeds else "no finding has an AUROC"
+        return Difference(arm, place, seeds, None, judged, Verdict.NOT_COMPARED, reason)
+    estimate = of.difference(arm, reference, of.findings)
+    found = compare(estimate.value, estimate.draws_R, num_comparisons)
+    if found is None:
+        reason = "no draw of patients holds both classes of a finding"
+        return Difference(arm, place, seeds, None, judged, Verdict.NOT_COMPARED, reason)
+    return Difference(arm, place, seeds, found, judged, Verdict.NOT_SHOWN)
+
+
+def _judged(differences: list[Difference], margin: float | None) -> Iterator[Difference]:
+    """The same with corrected p-values and verdicts, where they are among the comparisons."""
+    p_values = [one.found.p_value for one in differences if one.judged and one.found]
+    corrected = iter(holm(p_values))
+    for one in differences:
+        if one.judged and one.found:
+            found = replace(one.found, corrected_p=next(corrected))
+            yield replace(one, found=found, verdict=verdict(found, margin))
+        else:
+            yield one

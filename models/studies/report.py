@@ -1,0 +1,119 @@
+"""A study's report: one HTML page, the same as Markdown, and every table as CSV."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from re import sub
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from models.studies.analysis import Analysis, analyse
+from models.studies.limits import limits
+from models.studies.plots import StudyPlot, curve_plot, forest_plot, long_tail_plot
+from models.studies.results import StudyResults
+from models.studies.scored_tasks import ALL_VIEWS
+from models.studies.sections import (
+    arm_grid,
+    difference_grid,
+    figure_grid,
+    group_words,
+    trend_grid,
+    view_grid,
+)
+from models.studies.tables import study_tables
+from models.studies.wording import arm_summary, cell_words, verdict_words
+
+NOTICE = "Synthetic images: not for clinical use"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """What the study says of an arm: in one sentence, and comparison by comparison."""
+
+    arm: str
+    summary: str
+    comparisons: tuple[tuple[str, str], ...]  # where, and what is said
+
+
+def write_report(results: StudyResults, margin: float | None = None) -> dict[str, bytes]:
+    """The files of a study's report, by name; the same results give the same bytes.
+
+    `report.html` needs no other file, script or network; `report.md` says the same without plots.
+
+    Args:
+        results: Of all cells; failed ones are listed with their reasons.
+        margin: A difference in AUROC that does not matter, fixed before the study; None: nothing
+            is said of equivalence.
+
+    Raises:
+        ValueError: If cells of one task were measured on different images.
+    """
+    analysis = analyse(results, margin)
+    values = {
+        "notice": NOTICE,
+        "code_version": version("cxr-factory"),
+        "results": results,
+        "analysis": analysis,
+        "verdicts": list(arm_verdicts(analysis, results)),
+        "scores": arm_grid(results, analysis) if analysis.groups else None,
+        "differences": difference_grid(analysis),
+        "views": view_grid(results, analysis),
+        "groups": [
+            (f"{one.place.task}, {one.place.algorithm}", group_words(one))
+            for one in analysis.groups
+            if one.place.view == ALL_VIEWS
+        ],
+        "finding_plots": list(_finding_plots(results, analysis)),
+        "trends": trend_grid(analysis),
+        "curve_plots": [plot for one in results.algorithms if (plot := curve_plot(results, one))],
+        "figures": figure_grid(results),
+        "failed": [(cell_words(one.cell), one.reason) for one in results.failed],
+        "limits": limits(results, analysis),
+    }
+    pages = {
+        name: _environment().get_template(name).render(values).encode()
+        for name in ("report.html", "report.md")
+    }
+    return pages | {f"{one.name}.csv": one.csv() for one in study_tables(results, analysis)}
+
+
+def arm_verdicts(analysis: Analysis, results: StudyResults) -> Iterator[ArmVerdict]:
+    """Of every arm but the reference, in the plan's order."""
+    for arm in results.arms[1:]:
+        comparisons = tuple(
+            (f"{one.place.task}, {one.place.algorithm}", verdict_words(analysis, one))
+            for one in analysis.differences
+            if one.arm == arm and one.judged
+        )
+        yield ArmVerdict(arm, arm_summary(analysis, arm), comparisons)
+
+
+def _finding_plots(results: StudyResults, analysis: Analysis) -> Iterator[list[StudyPlot]]:
+    for one in analysis.groups:
+        if one.place.view == ALL_VIEWS:
+            plots = [of(results, analysis, one.place) for of in (forest_plot, long_tail_plot)]
+            if drawn := [plot for plot in plots if plot]:
+                yield drawn
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["plain_text"] = _plain_text
+    return environment
+
+
+def _plain_text(words: str) -> str:
+    """Words of a plan or an error within Markdown: on one line, nothing in them is markup."""
+    line = " ".join(words.split())
+    return sub(r"[\\`*|<\[]|\b_|_\b", r"\\\g<0>", line)  # within a word, _ is no markup

@@ -1,0 +1,186 @@
+"""The report's tables as people read them: figures with their intervals in words.
+
+The same grids stand in the page and in the Markdown; `tables.py` has the plain numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from models.studies.analysis import Analysis, ArmScore, Difference, GroupFacts
+from models.studies.estimates import Place
+from models.studies.results import MeasuredFigure, StudyResults
+from models.studies.scored_tasks import ALL_VIEWS
+from models.studies.significance import Verdict
+from models.studies.wording import (
+    count_words,
+    difference_words,
+    figure_words,
+    p_words,
+    seed_words,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table in words; the first cell of a row names it."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    table: str  # the file with its plain numbers
+
+
+def arm_grid(results: StudyResults, analysis: Analysis) -> Grid:
+    """Rows arms, columns algorithm and task: macro AUROC over seeds, and what was shown."""
+    places = [one.place for one in analysis.groups if one.place.view == ALL_VIEWS]
+    shown = {
+        (one.arm, one.place): f" · {one.verdict}"
+        for one in analysis.differences
+        if one.verdict in (Verdict.BETTER, Verdict.WORSE)
+    }
+    scores = {(one.arm, one.place): one for one in analysis.arms}
+    return Grid(
+        ["arm", *(f"{place.task}, {place.algorithm}" for place in places)],
+        [
+            [
+                f"{arm} (reference)" if arm == analysis.reference else arm,
+                *(
+                    _score_words(results, scores[arm, place]) + shown.get((arm, place), "")
+                    for place in places
+                ),
+            ]
+            for arm in results.arms
+        ],
+        "arms",
+    )
+
+
+def difference_grid(analysis: Analysis) -> Grid:
+    """Every comparison of the study: difference, p-values, verdict."""
+    return Grid(
+        ["arm", "task", "algorithm", "difference (95 %)", "p", "corrected p", "verdict"],
+        [
+            [
+                *(one.arm, one.place.task, one.place.algorithm, _difference_words(one)),
+                p_words(one.found.p_value if one.found else None),
+                p_words(one.found.corrected_p if one.found else None),
+                str(one.verdict),
+            ]
+            for one in analysis.differences
+            if one.judged
+        ],
+        "differences",
+    )
+
+
+def view_grid(results: StudyResults, analysis: Analysis) -> Grid | None:
+    """The reference's macro AUROC and every arm's difference, by projection; None without any."""
+    groups = [one for one in analysis.groups if _has_views(analysis, one.place)]
+    if not groups:
+        return None
+    scores = {(one.arm, one.place): one for one in analysis.arms}
+    differences = {(one.arm, one.place): one for one in analysis.differences}
+    reference, others = results.arms[0], results.arms[1:]
+    return Grid(
+        [
+            *("task", "algorithm", "projection", "images", "findings", f"{reference}, AUROC"),
+            *(f"{arm} less {reference}" for arm in others),
+        ],
+        [
+            [
+                *(one.place.task, one.place.algorithm, one.place.view, f"{one.num_images:,}"),
+                str(len(one.findings)),
+                _score_words(results, scores[reference, one.place]),
+                *(_difference_words(differences[arm, one.place]) for arm in others),
+            ]
+            for one in groups
+        ],
+        "differences",
+    )
+
+
+def trend_grid(analysis: Analysis) -> Grid:
+    """Spearman's correlations with the number of training pairs."""
+    return Grid(
+        ["arm", "task", "algorithm", "of", "findings", "correlation (95 %)"],
+        [
+            [
+                *(one.arm, one.place.task, one.place.algorithm),
+                "AUROC" if one.figure == "AUROC" else f"difference to {analysis.reference}",
+                str(one.num_findings),
+                difference_words(one.correlation, one.interval)
+                if one.correlation is not None
+                else f"undefined: {one.reason}",
+            ]
+            for one in analysis.trends
+        ],
+        "long_tail",
+    )
+
+
+def figure_grid(results: StudyResults) -> Grid | None:
+    """Other figures: mean over seeds and their range; None if there are none."""
+    kinds = dict.fromkeys((one.task, one.metric) for one in results.figures)
+    rows = [
+        [
+            f"{task}: {metric}",
+            algorithm,
+            *(
+                _range_words(
+                    [
+                        one
+                        for one in results.figures
+                        if (one.task, one.metric) == (task, metric)
+                        and (one.cell.algorithm, one.cell.arm) == (algorithm, arm)
+                    ]
+                )
+                for arm in results.arms
+            ),
+        ]
+        for (task, metric), algorithm in product(kinds, results.algorithms)
+    ]
+    return Grid(["figure", "algorithm", *results.arms], rows, "figures") if rows else None
+
+
+def group_words(group: GroupFacts) -> str:
+    """What the figures of a place are of."""
+    images = count_words(group.num_images, "image")
+    patients = count_words(group.num_patients, "patient")
+    said = f"{images} of {patients}, {count_words(len(group.findings), 'finding')}"
+    if group.left_out:
+        names = "; ".join(f"{name} ({reason})" for name, reason in group.left_out.items())
+        said += f". Left out on all sides: {names}"
+    return f"{said}."
+
+
+def _score_words(results: StudyResults, score: ArmScore) -> str:
+    words = figure_words(score.value, score.interval)
+    if score.value is not None and len(score.seeds) < len(results.seeds):
+        words += f", {seed_words(score.seeds)} only"
+    return words
+
+
+def _difference_words(one: Difference) -> str:
+    if one.found is None:
+        return f"none: {one.reason}"
+    return difference_words(one.found.value, one.found.interval)
+
+
+def _has_views(analysis: Analysis, place: Place) -> bool:
+    return any(
+        one.place.view != ALL_VIEWS and one.place.task == place.task for one in analysis.groups
+    )
+
+
+def _range_words(figures: Sequence[MeasuredFigure]) -> str:
+    values = [one.value for one in figures if one.value is not None]
+    if values:
+        mean = figure_words(float(np.mean(values)))
+        if len(values) == 1:
+            return f"{mean} (1 seed)"
+        low, high = figure_words(min(values)), figure_words(max(values))
+        return f"{mean} ({low} to {high} over {count_words(len(values), 'seed')})"
+    reasons = dict.fromkeys(one.reason for one in figures if one.reason)
+    return f"undefined: {'; '.join(reasons)}" if reasons else "–"

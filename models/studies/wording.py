@@ -1,0 +1,131 @@
+"""Figures and verdicts of a study in words."""
+
+from collections.abc import Sequence
+
+from models.downstream.metrics import Interval
+from models.studies.analysis import Analysis, Difference
+from models.studies.results import Cell
+from models.studies.significance import LEVEL, Compared, Verdict
+
+_NONE = "–"
+_MINUS = "−"
+
+
+def figure_words(value: float | None, interval: Interval | None = None) -> str:
+    """Such as "0.712 (0.690 to 0.734)"."""
+    if value is None:
+        return _NONE
+    if interval is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def difference_words(value: float, interval: Interval | None) -> str:
+    """Such as "+0.012 (−0.004 to +0.028)"."""
+    if interval is None:
+        return signed(value)
+    return f"{signed(value)} ({signed(interval.low)} to {signed(interval.high)})"
+
+
+def signed(value: float) -> str:
+    """With its sign; a true minus, and no sign for what rounds to zero."""
+    words = f"{abs(value):.3f}"
+    if float(words) == 0:
+        return words
+    return f"{'+' if value > 0 else _MINUS}{words}"
+
+
+def p_words(p_value: float | None) -> str:
+    """A p-value, to three decimals."""
+    if p_value is None:
+        return _NONE
+    return "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def count_words(num: int, one: str, several: str | None = None) -> str:
+    """Such as "1 seed" or "3 seeds"."""
+    return f"{num:,} {one if num == 1 else several or one + 's'}"
+
+
+def seed_words(seeds: Sequence[int]) -> str:
+    """Such as "seeds 0, 1, 2"."""
+    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
+
+
+def cell_words(cell: Cell) -> str:
+    """Such as "real, convirt, seed 0"."""
+    return f"{cell.arm}, {cell.algorithm}, seed {cell.seed}"
+
+
+def arm_summary(analysis: Analysis, arm: str) -> str:
+    """What all comparisons of an arm come to, in one sentence."""
+    verdicts = [one.verdict for one in analysis.differences if one.arm == arm and one.judged]
+    if not verdicts:
+        return "Nothing was measured."
+    counts = [
+        f"{verdict} in {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts
+    ]
+    (*first, last) = counts
+    said = f"{', '.join(first)} and {last}" if first else last
+    return f"{said[0].upper()}{said[1:]} of {count_words(len(verdicts), 'comparison')}."
+
+
+def verdict_words(analysis: Analysis, one: Difference) -> str:
+    """One comparison in a sentence or more: what was found, how sure it is, what it rests on."""
+    if one.found is None:
+        return f"Not compared: {one.reason}."
+    said = _finding_words(analysis, one, one.found)
+    if one.verdict in (Verdict.BETTER, Verdict.WORSE):
+        said += _view_words(analysis, one)
+    return said + _seed_caution(one.seeds)
+
+
+def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
+    size = difference_words(found.value, found.interval)
+    if one.verdict is Verdict.EQUIVALENT:
+        return f"Equivalent within ±{analysis.margin}: the whole interval, {size}, lies inside."
+    if one.verdict is not Verdict.NOT_SHOWN:
+        return f"{one.verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."
+    said = (
+        f"No difference shown: {size}, corrected p {p_words(found.corrected_p)}. One smaller than "
+        f"about {found.smallest_shown:.3f} could not have been shown."
+    )
+    if found.p_value < LEVEL:
+        said += (
+            f" Compared alone it would count as shown (p {p_words(found.p_value)}); among "
+            f"{count_words(analysis.num_comparisons, 'comparison')} it does not."
+        )
+    return said
+
+
+def _view_words(analysis: Analysis, one: Difference) -> str:
+    """Whether it is seen within a projection too: labels can go with projection."""
+    within = [
+        other
+        for other in analysis.differences
+        if other.arm == one.arm
+        and (other.place.task, other.place.algorithm) == (one.place.task, one.place.algorithm)
+        and other.found
+        and not other.judged
+    ]
+    if not within or any(
+        other.found and (other.found.interval.low > 0 or other.found.interval.high < 0)
+        for other in within
+    ):
+        return ""
+    names = " nor ".join(other.place.view for other in within)
+    return (
+        f" Within {names} alone the interval holds no difference: there are fewer images in each, "
+        "or what differs is how well projections are told apart."
+    )
+
+
+def _seed_caution(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return (
+            " One seed a side: this holds for these two trainings alone, "
+            "and another seed may say otherwise."
+        )
+    if len(seeds) == 2:
+        return " Two seeds tell little of their own spread, which widens the interval."
+    return ""

@@ -1,0 +1,165 @@
+import csv
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from models.studies.report import NOTICE, write_report
+from models.studies.results import Cell, FailedCell, MeasuredFigure
+from tests.models.studies.made_studies import all_failed, study
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class _Page(HTMLParser):
+    """What a page consists of; refuses tags that do not close."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(page.decode())
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "xlink:href", "action"):
+                self.links.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    small = study({"real": 1.0, "synthetic": 0.1, "mixed": 1.0})
+    dead = Cell("mixed", "convirt", 2)
+    return write_report(
+        replace(
+            small,
+            scored=tuple(one for one in small.scored if one.cell != dead),
+            failed=(FailedCell(dead, "loss is nan at step 12"),),
+            figures=(
+                *small.figures[:-1],
+                MeasuredFigure(dead, "map", "dice", None, None, "no mask"),
+            ),
+        )
+    )
+
+
+def _rows(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(files[name].decode())))
+
+
+def test_page_is_whole_in_itself(files: dict[str, bytes]) -> None:
+    page = _Page(files["report.html"])
+    assert "script" not in page.tags and "link" not in page.tags and "iframe" not in page.tags
+    assert page.links == []
+    assert not re.search(rb"url\(|@import", files["report.html"])
+    assert len(set(page.ids)) == len(page.ids)
+    assert page.text.count(NOTICE) == 2
+    assert NOTICE in files["report.md"].decode()
+
+
+def test_every_plot_says_in_words_what_it_shows_and_where_its_data_are(
+    files: dict[str, bytes],
+) -> None:
+    page = files["report.html"].decode()
+    assert page.count("<svg") == page.count("<title id=") == page.count("<desc id=") == 3
+    named = set(re.findall(r"<code>(\w+\.csv)</code>", page))
+    assert named <= set(files)
+    assert {"findings.csv", "learning_curves.csv"} <= named
+
+
+def test_tables_have_a_row_for_every_figure(files: dict[str, bytes]) -> None:
+    assert len(_rows(files, "cells.csv")) == 8 * 3  # trainings by projections
+    assert len(_rows(files, "arms.csv")) == 3 * 3
+    assert len(_rows(files, "differences.csv")) == 2 * 3
+    assert len(_rows(files, "findings.csv")) == 2 * 5
+    assert len(_rows(files, "learning_curves.csv")) == 9 * 40
+    assert _rows(files, "failed.csv") == [
+        {"arm": "mixed", "algorithm": "convirt", "seed": "2", "reason": "loss is nan at step 12"}
+    ]
+    judged = [row for row in _rows(files, "differences.csv") if row["projection"] == "all"]
+    assert [row["verdict"] for row in judged] == ["worse", "no difference shown"]
+    within = [row for row in _rows(files, "differences.csv") if row["projection"] != "all"]
+    assert all(row["low"] and not row["p"] and not row["verdict"] for row in within)
+
+
+def test_page_and_markdown_say_the_verdict_the_failure_and_the_limits(
+    files: dict[str, bytes],
+) -> None:
+    for words in (_Page(files["report.html"]).text, files["report.md"].decode()):
+        assert "Worse in 1 of 1 comparison." in words
+        assert "No difference shown in 1 of 1 comparison." in words
+        assert re.search(r"smaller than about 0\.\d+ could not have been shown", words)
+        assert "mixed, convirt, seed 2" in words
+        assert "loss is nan at step 12" in words
+        assert "seeds 0, 1 only" in words
+        assert "undefined: no mask" in words
+        assert "Labels were mined from reports." in words
+        assert " equal to" not in words
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(files: dict[str, bytes]) -> None:
+    blocks = re.findall(r"(?:^\|.*\n)+", files["report.md"].decode(), re.MULTILINE)
+    assert len(blocks) == 5
+    for block in blocks:
+        lines = block.splitlines()
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_same_results_give_the_same_bytes() -> None:
+    small = study({"real": 1.0, "synthetic": 0.4}, seeds=(0,))
+    assert write_report(small) == write_report(small)
+
+
+def test_one_seed_is_said_to_hold_for_that_training_alone() -> None:
+    page = _Page(write_report(study({"real": 1.0, "synthetic": 0.1}, seeds=(4,)))["report.html"])
+    assert "this holds for these two trainings alone" in page.text
+    assert "One seed: every figure holds for these trainings alone." in page.text
+
+
+def test_margin_gives_a_statement_of_equivalence_and_none_without() -> None:
+    alike = study({"real": 1.0, "copy": 1.0})
+    assert b"quivalent" not in write_report(alike)["report.html"]
+    assert b"Equivalent within \xc2\xb10.3" in write_report(alike, margin=0.3)["report.html"]
+
+
+def test_study_of_which_every_cell_failed_has_a_report_that_says_so() -> None:
+    files = write_report(all_failed())
+    for words in (_Page(files["report.html"]).text, files["report.md"].decode()):
+        assert "Nothing was measured." in words
+        assert "No cell has scores." in words
+        assert words.count("loss is nan at step 3") == 2
+
+
+def test_study_of_one_arm_compares_nothing() -> None:
+    page = _Page(write_report(study({"real": 1.0}))["report.html"])
+    assert "there is nothing to compare it with" in page.text
+
+
+def test_names_of_a_plan_are_never_markup() -> None:
+    small = study({"real": 1.0, "<script>|*x*": 0.5}, seeds=(0,))
+    files = write_report(replace(small, cannot_show=("a | b\nc",)))
+    assert "script" not in _Page(files["report.html"]).tags
+    assert "\\<script>\\|\\*x\\*" in files["report.md"].decode()
+    assert "- a \\| b c\n" in files["report.md"].decode()
