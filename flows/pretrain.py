@@ -18,5 +18,5 @@ def pretrain(plan: PretrainPlan, root: str = "./factory") -> RunRef:
     run = train_model(
         root, plan.name, plan.dataset, plan.release, plan.slice, plan.reviews, plan.model
     )
-    announce_checkpoint(root, run.run, f"{run.dataset}@{run.release}")
+    announce_checkpoint(root, run.run, run.trained_on)
     return run

@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lance
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.corpus_info import CorpusInfo, parse_info
 from storage.errors import DamagedObject
@@ -18,6 +20,7 @@ from storage.records import EntityKind, Split
 from storage.tables import lance_errors, open_lance, table_exists
 
 READ_ROWS = 64  # images held at once while a corpus is read
+READ_NOTES = 8192  # rows without images
 
 
 class EntityCount(NamedTuple):
@@ -26,6 +29,23 @@ class EntityCount(NamedTuple):
     text: str
     kind: EntityKind
     num_mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNote:
+    """What a corpus states of one image, without the image; fields as of `CorpusImage`.
+
+    Attributes:
+        row: Its place in the table, for `read_blobs`.
+    """
+
+    row: int
+    image_id: str
+    patient_id: str
+    labels: tuple[str, ...]
+    uncertain_labels: tuple[str, ...] = ()
+    findings: str | None = None
+    impression: str | None = None
 
 
 class Corpus:
@@ -92,10 +112,7 @@ class Corpus:
         Raises:
             ValueError: If this is a corpus of reports.
         """
-        self._require("images", "image")
-        with lance_errors(self._dataset.uri):
-            splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
-        wanted = np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
+        wanted = self._rows_of_images(split)
         fields = CorpusImage.__dataclass_fields__.keys() - {"image"}
         columns = [name for name in self._dataset.schema.names if name in fields]
         for start in range(0, len(wanted), READ_ROWS):
@@ -105,6 +122,24 @@ class Corpus:
                 blobs = self._dataset.read_blobs("image", indices=indices, preserve_order=True)
             for row, (_, image) in zip(rows, blobs, strict=True):
                 yield _image_of(row, image)
+
+    def image_notes(self, split: Split) -> Iterator[ImageNote]:
+        """What is stated of each image of a split; of no other's, a word is read.
+
+        Raises:
+            ValueError: If this is a corpus of reports.
+        """
+        wanted = self._rows_of_images(split)
+        fields = ImageNote.__dataclass_fields__.keys() - {"row"}
+        columns = [name for name in self._dataset.schema.names if name in fields]
+        for start in range(0, len(wanted), READ_NOTES):
+            rows = wanted[start : start + READ_NOTES].tolist()
+            with lance_errors(self._dataset.uri):
+                stated = self._dataset.take(rows, columns=columns).to_pylist()
+            for row, fields_of_row in zip(rows, stated, strict=True):
+                for name in ("labels", "uncertain_labels"):
+                    fields_of_row[name] = tuple(fields_of_row.get(name, ()))
+                yield ImageNote(row=row, **fields_of_row)
 
     def entity_counts(self, version: int | None = None) -> list[EntityCount]:
         """The corpus's entity table, most frequent first.
@@ -120,6 +155,12 @@ class Corpus:
             )
         rows = dataset.to_table(columns=["text", "kind", "count"]).to_pylist()
         return [EntityCount(row["text"], EntityKind(row["kind"]), row["count"]) for row in rows]
+
+    def _rows_of_images(self, split: Split | None) -> NDArray[np.int64]:
+        self._require("images", "image")
+        with lance_errors(self._dataset.uri):
+            splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
+        return np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
 
     def _require(self, what: str, column: str) -> None:
         if column not in self._dataset.schema.names:

@@ -84,6 +84,26 @@ def audit_folder(source: Corpus, gates: Sequence[EngineConfig]) -> str:
     return f"{name}.audits/{sha256(pinned).hexdigest()[:12]}"
 
 
+def rejected_images(
+    store: ObjectStore, source: Corpus, gates: Sequence[EngineConfig]
+) -> frozenset[str]:
+    """Ids of the images that an audit by these gates rejected.
+
+    Raises:
+        ValueError: If the corpus was not audited by them.
+    """
+    folder = audit_folder(source, gates)
+    if not store.exists(f"{folder}/summary.json"):  # put last
+        kinds = ", ".join(gate.kind for gate in gates)
+        raise ValueError(
+            f"corpus {source.name!r} must have been audited by the gates {kinds} with the same "
+            f"settings, found no such audit; run cxr-factory audit {source.name}, with --plan for "
+            "gates other than the technical one"
+        )
+    verdicts = io.StringIO(store.get(f"{folder}/verdicts.csv").decode(), newline="")
+    return frozenset(line["image_id"] for line in csv.DictReader(verdicts) if line["reason"])
+
+
 def show_audit(corpus: str, audit: Audit, rows: Sequence[AuditRow]) -> None:
     """The table in Prefect's UI: counts by gate, reason, view and known finding; no image."""
     table = [

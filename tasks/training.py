@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -18,17 +18,24 @@ from storage.releases import Release
 from storage.review_rules import ReviewRules
 from tasks.settle import code_version
 
+if TYPE_CHECKING:
+    from models.vlp.checkpoint import TrainingProvenance  # imports torch
+    from models.vlp.trainer import TrainingResult
+
 METRICS_FILE = "metrics.json"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """A model run under a root: what crosses Prefect instead of weights."""
+    """A model run under a root: what crosses Prefect instead of weights.
+
+    Attributes:
+        trained_on: The release ("demo@1"); of a mixture, its sources ("demo@1 + nih").
+    """
 
     root: str
     run: str
-    dataset: str
-    release: int
+    trained_on: str
     metrics: dict[str, Any]
 
 
@@ -76,12 +83,48 @@ def train_model(
     )
     with working_folder(store, model_folder(run)) as folder:
         result = pretrain(config, source, folder, provenance, among=choice.sample_ids)
+    return finished_run(
+        store,
+        run,
+        config,
+        provenance,
+        result,
+        restricted=release.restricted,
+        num_chosen=choice.num_samples,
+    )
+
+
+def finished_run(
+    store: ObjectStore,
+    run: str,
+    config: PretrainingConfig,
+    provenance: "TrainingProvenance",
+    result: "TrainingResult",
+    *,
+    restricted: bool,
+    num_chosen: int,
+) -> RunRef:
+    """Write what is known of a finished training into its `metrics.json`.
+
+    Args:
+        store: The root.
+        run: Name of the run.
+        config: Of the model.
+        provenance: As in the checkpoint.
+        result: Of the training.
+        restricted: Whether it learnt from credentialed data.
+        num_chosen: Samples that were taken of its data, of all splits that were read.
+    """
+    read_back = {
+        "plan": config.model_dump(mode="json"),
+        "sources": json.loads(provenance.sources or "[]"),
+    }
     metrics = {
         "run": run,
-        "release": release.release_id,
-        "restricted": release.restricted,
-        "provenance": asdict(provenance) | {"plan": config.model_dump(mode="json")},
-        "num_samples_chosen": choice.num_samples,
+        "release": provenance.release,
+        "restricted": restricted,
+        "provenance": asdict(provenance) | read_back,
+        "num_samples_chosen": num_chosen,
         "training": {
             "steps": result.num_steps,
             "loss": result.loss,
@@ -89,7 +132,7 @@ def train_model(
         },
     }
     merged = update_metrics(store, run, metrics)
-    return RunRef(root, run, dataset, release.number, merged)
+    return RunRef(store.root, run, provenance.release, merged)
 
 
 def update_metrics(store: ObjectStore, run: str, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -33,11 +33,13 @@ class TrainingProvenance:
 
     Attributes:
         plan: The pre-training plan as JSON.
-        dataset: Name of the dataset.
-        release: Id of the release read.
+        dataset: Name of the dataset; empty where several sources were mixed.
+        release: Id of the release read; of a mixture, what its sources are called.
         code_version: Version of this package.
         choice: What of the release was taken, by which rule, reviews and slice, as JSON; empty
             where all of it was.
+        sources: Of a mixture: every source with its version, number of pairs, phases and weights,
+            as a JSON list; empty where one release was read.
     """
 
     plan: str
@@ -45,6 +47,7 @@ class TrainingProvenance:
     release: str
     code_version: str
     choice: str = ""
+    sources: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Shape suffixes: N pairs, B batch, S image side.
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -147,10 +148,24 @@ class ImagesInMemory:
             yield self.images_N1SS[torch.from_numpy(pairs)]
 
 
+class ReadableImages(ABC, Dataset[Tensor]):
+    """Pair number to image, a whole batch at a time."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitems__(self, pairs: Sequence[int]) -> Tensor:
+        """Images of some pairs, uint8 (B, 1, S, S), in the order asked."""
+
+    def __getitem__(self, pair: int) -> Tensor:
+        return self.__getitems__([pair])[0]
+
+
 class ImagesOnDemand:
     """Images read and decoded by spawned workers (or in this process when there are none)."""
 
-    def __init__(self, dataset: "BlobImages", num_workers: int) -> None:
+    def __init__(self, dataset: ReadableImages, num_workers: int) -> None:
         self.dataset = dataset
         self.num_workers = num_workers
 
@@ -167,8 +182,8 @@ class ImagesOnDemand:
         yield from loader
 
 
-class BlobImages(Dataset[Tensor]):
-    """Pair number to image; reads a whole batch at once. Opens the table at its first read."""
+class BlobImages(ReadableImages):
+    """The images of one table. Opens it at its first read."""
 
     def __init__(self, source: PairSource, texts: PairTexts, size_px: int) -> None:
         self.source = source
@@ -178,9 +193,6 @@ class BlobImages(Dataset[Tensor]):
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __getitem__(self, pair: int) -> Tensor:
-        return self.__getitems__([pair])[0]
 
     def __getitems__(self, pairs: Sequence[int]) -> Tensor:
         """Images of some pairs, uint8 (B, 1, S, S), in the order asked."""
@@ -214,12 +226,19 @@ def open_images(
     source: PairSource, texts: PairTexts, size_px: int, num_workers: int, memory_limit_mib: int
 ) -> PairImages:
     """Images of a split: in memory if they fit the limit at training size, else on demand."""
-    dataset = BlobImages(source, texts, size_px)
-    if len(texts) * size_px**2 > memory_limit_mib * 2**20:
+    images = BlobImages(source, texts, size_px)
+    return held_or_on_demand(images, size_px, num_workers, memory_limit_mib)
+
+
+def held_or_on_demand(
+    dataset: ReadableImages, size_px: int, num_workers: int, memory_limit_mib: int
+) -> PairImages:
+    """Images in memory if they fit the limit at training size, else read as they are needed."""
+    if len(dataset) * size_px**2 > memory_limit_mib * 2**20:
         return ImagesOnDemand(dataset, num_workers)
     chunks = [
-        range(start, min(start + DECODE_BATCH, len(texts)))
-        for start in range(0, len(texts), DECODE_BATCH)
+        range(start, min(start + DECODE_BATCH, len(dataset)))
+        for start in range(0, len(dataset), DECODE_BATCH)
     ]
     with ThreadPoolExecutor() as threads:  # Lance and Pillow both release the interpreter's lock
         return ImagesInMemory(torch.cat(list(threads.map(dataset.__getitems__, chunks))))
