@@ -1,5 +1,6 @@
 """The pages that people see. What they show comes from the modules that `/api` stands on too."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -26,6 +27,7 @@ from browser.catalogue import (
     plan_text,
 )
 from browser.corpora import list_corpora
+from browser.examples.searching import has_embeddings
 from browser.grid import PAGE_SIZE, card_page, counted, facet_counts
 from browser.images import PNG_START, image_png, mask_png
 from browser.library import SHOWN
@@ -39,6 +41,18 @@ router = APIRouter(include_in_schema=False)
 _PICTURE = {"Cache-Control": "private, max-age=86400, immutable"}  # a release never changes
 _TOP_VALUES, _ALL_VALUES = 10, 20_000  # beside the grid; on a facet's own page
 _FRAGMENT = "X-Fragment"  # the script asks for cards alone
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What a page of a release shows of its dataset, which may change meanwhile.
+
+    Attributes:
+        numbers: Of all its releases.
+    """
+
+    numbers: tuple[int, ...]
+    has_embeddings: bool
 
 
 @router.get("/")
@@ -103,12 +117,12 @@ def grid(
 ) -> Response:
     """Cards of a table with facets, scores and search; only the next cards where a script asks."""
     asked = ask(request, name, number, table)
-    numbers = library_of(request).numbers(name)
+    around = _around(request, name)
     template = "cards.html" if request.headers.get(_FRAGMENT) else "grid.html"
     if desk_of(request) is not None:  # decisions change, and each page names its posts
-        return render(request, template, **_grid(request, asked, after, numbers))
-    key = (asked.opened.key, asked.filters, after, tuple(numbers))
-    return render_once(request, template, key, lambda: _grid(request, asked, after, numbers))
+        return render(request, template, **_grid(request, asked, after, around))
+    key = (asked.opened.key, asked.filters, after, around)
+    return render_once(request, template, key, lambda: _grid(request, asked, after, around))
 
 
 @router.get("/datasets/{name}/{number}/{table}/values/{facet}")
@@ -137,6 +151,7 @@ def sample(
         opened=opened,
         sample=detail,
         prefect_url=library.settings.prefect_url,
+        has_embeddings=has_embeddings(library, name),
         bar=bar,
         beside=None if bar is None else beside(ask(request, name, number, table), sample_id),
     )
@@ -165,14 +180,20 @@ def mask(
     return Response(data, media_type="image/png", headers=_PICTURE)
 
 
-def _grid(request: Request, asked: Asked, after: int | None, numbers: list[int]) -> dict[str, Any]:
+def _around(request: Request, name: str) -> _Around:
+    library = library_of(request)
+    return _Around(tuple(library.numbers(name)), has_embeddings(library, name))
+
+
+def _grid(request: Request, asked: Asked, after: int | None, around: _Around) -> dict[str, Any]:
     """What the page of a table needs; its cards alone are part of that."""
     page = card_page(asked.opened, asked.filters, after, PAGE_SIZE)
     return {
         "asked": asked,
         "page": page,
         "counted": counted(asked.opened, asked.filters, _TOP_VALUES),
-        "numbers": numbers,
+        "numbers": around.numbers,
+        "has_embeddings": around.has_embeddings,
         "tables": [str(one) for one in SHOWN],
         "first": after is None,
         "bar": bar_of(request, asked.opened.release.dataset, [one.sample_id for one in page.cards]),

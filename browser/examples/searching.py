@@ -73,6 +73,11 @@ def models_of(library: Library, dataset: str) -> list[Model]:
     return found
 
 
+def has_embeddings(library: Library, dataset: str) -> bool:
+    """Whether a dataset's images were embedded by any model, so that one can search by example."""
+    return bool(embedding_models(library.store, DatasetLayout(dataset)))
+
+
 def like_sample(
     library: Library, opened: OpenTable, model: str, sample_id: str, size: int
 ) -> Found:

@@ -1,4 +1,5 @@
 // Review by keyboard: every key press is posted at once, and what was done is said.
+import { areKeysOn, startKeys } from "/static/keys.js";
 
 const form = document.getElementById("review");
 const cards = () => [...document.querySelectorAll("#cards .card")];
@@ -170,6 +171,7 @@ const keysOfGrid = {
 };
 
 function onKey(event) {
+  if (!areKeysOn()) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.target.closest("input:not([type=checkbox]), select, textarea, .viewer")) return;
   if (event.key === "Shift") return;
@@ -186,7 +188,8 @@ function onKey(event) {
 
 if (form) {
   document.addEventListener("keydown", onKey);
-  document.querySelector(".keys").hidden = false; // from now on they do something
+  document.querySelector(".keys").hidden = false;
+  startKeys();
   document.addEventListener("focusin", (event) => (current = cardOf(event.target) ?? current));
   document.addEventListener("click", (event) => {
     if (!event.target.matches(".pick input")) return;

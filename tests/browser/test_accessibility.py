@@ -12,6 +12,13 @@ from storage.layout import DatasetLayout
 from storage.objects import LocalStore
 from tests.browser.chromium import visit
 from tests.browser.released import FIRST_REJECT, NAME, make_release, reference, served
+from tests.browser.reviewed import (
+    answer_all,
+    decide_as_two,
+    draw_study,
+    embed,
+    ingest_scans,
+)
 from tests.storage.readers.made_files import make_mimic
 
 PAIRS, REJECTS = f"/datasets/{NAME}/2/pairs", f"/datasets/{NAME}/2/rejects"
@@ -29,11 +36,18 @@ PAGES = {
     "a sample": f"{PAIRS}/{reference(4).sample_id}",
     "a reject without an image": f"{REJECTS}/{reference(FIRST_REJECT).sample_id}",
     "the dashboard": f"/datasets/{NAME}/2/dashboard",
-    "search by example, without embeddings": f"/datasets/{NAME}/2/similar",
+    "search by example": f"/datasets/{NAME}/2/similar",
+    "more like an image": f"/datasets/{NAME}/2/similar?sample={reference(4).sample_id}",
+    "search by example, without embeddings": "/datasets/other/1/similar",
+    "the dashboard of a dataset without rejects": "/datasets/other/1/dashboard",
     "who reviews": "/review/name",
     "agreement of reviewers": f"/review/{NAME}/agreement",
     "slices": f"/review/{NAME}/slices",
+    "agreement where nobody decided": "/review/other/agreement",
     "blind studies": f"/review/{NAME}/studies",
+    "an image of a blind study": f"/review/{NAME}/studies/first",
+    "results of a blind study": f"/review/{NAME}/studies/read/results",
+    "results that wait": f"/review/{NAME}/studies/first/results",
     "the token": "/login",
     "a problem": "/nowhere",
 }
@@ -47,9 +61,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("all")
     store = LocalStore(str(folder / "root"))
     make_release(store, num_pairs=12, num_rejects=3)
-    make_release(store, num_pairs=60)
+    release = make_release(store, num_pairs=60)
+    make_release(store, "other", num_pairs=4, num_rejects=0)
     store.put(DatasetLayout("soon").plan_lock, b'{"plan": {"plan": {"seed": 41}}}')
     ingest(store, "hospital", corpus_reader("mimic", make_mimic(folder / "source")))
+    ingest_scans(store, folder / "scans")
+    draw_study(store)
+    decide_as_two(store, release)
+    for reader in ("ann", "bob"):
+        answer_all(store, release, draw_study(store, "read"), reader)
+    embed(store, release, num_pairs=60)
     with served(Settings(root=store.root, reviewing=Reviewing("ann"))) as found:
         yield found
 

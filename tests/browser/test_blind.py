@@ -4,23 +4,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from browser.settings import Reviewing, Settings
 from storage.blind_records import BlindStudy
 from storage.blind_results import blind_answers
 from storage.blind_study import read_study
-from storage.ingestion import corpus_reader, ingest
 from storage.layout import DatasetLayout
 from storage.objects import LocalStore
-from storage.readers.folder_columns import FolderColumns
 from storage.review_records import Study
 from storage.reviews import latest_reviews
 from tests.browser.released import NAME, client_of, make_release
-from tests.storage.readers.made_files import write_csv
+from tests.browser.reviewed import draw_study, ingest_scans
 
 STUDIES = f"/review/{NAME}/studies"
 FIRST = f"{STUDIES}/first"
@@ -32,17 +28,10 @@ PLAN |= {"image_size_px": "32"}
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
-    """A release of noise, and a corpus of flat images: as files they differ most in length."""
+    """A release of noise, and a corpus of flat images: as files they differ in all they can."""
     store = LocalStore(str(tmp_path / "root"))
     make_release(store, num_pairs=16, num_rejects=1)
-    source = tmp_path / "source"
-    source.mkdir()
-    for number in range(20):
-        flat = np.full((60, 48), 10 * number, np.uint8)
-        Image.fromarray(flat).save(source / f"scan-{number}.png")
-    lines = [{"image": f"scan-{number}.png", "patient_id": f"p{number}"} for number in range(20)]
-    write_csv(source / "list.csv", lines)
-    ingest(store, "real", corpus_reader("folder", source, columns=FolderColumns()))
+    ingest_scans(store, tmp_path / "source")
     return store
 
 
@@ -108,8 +97,11 @@ def test_nothing_that_is_sent_tells_real_from_made(ann: TestClient, store: Local
         picture = ann.get(f"{FIRST}/{item.item_id}.png")
         headers = {name: value for name, value in picture.headers.items() if name != "date"}
         assert headers["cache-control"] == "no-store"
-        seen.add((picture.status_code, len(picture.content), *sorted(headers.items())))
-    assert len(seen) == 1, "the same status, length and headers for all"
+        frame = tuple(_frame(picture.content))
+        seen.add((picture.status_code, len(picture.content), frame, *sorted(headers.items())))
+    assert len(seen) == 1, "the same status, length, headers, depth and chunks for all"
+    ((_, _, frame, *_),) = seen
+    assert [name for name, _ in frame] == [b"IHDR", b"IDAT", b"IEND"], "and no words"
     pages = set()
     for number, name in enumerate(("ann", "bob", "eve", "kim", "lee")):
         with client_of(Settings(root=store.root, reviewing=Reviewing(name))) as reader:
@@ -119,6 +111,33 @@ def test_nothing_that_is_sent_tells_real_from_made(ann: TestClient, store: Local
     assert len(pages) == 1, "pages differ in nothing but the random id"
     assert ann.get(f"{FIRST}/{'0' * 32}.png").status_code == 404
     assert ann.get(f"{STUDIES}/second").status_code == 404
+
+
+def _frame(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each chunk of a PNG, but of the pixels only their number of bytes."""
+    at = len(b"\x89PNG\r\n\x1a\n")
+    while at < len(png):
+        size, name = int.from_bytes(png[at : at + 4], "big"), png[at + 4 : at + 8]
+        content = png[at + 8 : at + 8 + size]
+        yield name, str(size).encode() if name == b"IDAT" else content
+        at += size + 12
+
+
+def test_answers_come_in_an_order_that_tells_nothing(ann: TestClient, store: LocalStore) -> None:
+    study = draw_study(store, "many", num_each=8)
+    truth = {item.item_id: item.synthetic for item in study.items}
+    stored = [item.synthetic for item in study.items]
+    assert [item.item_id for item in study.items] == sorted(truth)
+    orders = {tuple(truth[one] for one in study.order_of(f"reader {at}")) for at in range(20)}
+    assert len(orders) > 15, "each reader has another order"
+    again = [item.synthetic for item in draw_study(store, "again", num_each=8).items]
+    assert {item.item_id for item in study.items}.isdisjoint(
+        item.item_id for item in read_study(store, LAYOUT, "again").items
+    )
+    assert sum(stored) == sum(again) == 8
+    page = ann.get(f"{STUDIES}/many").text
+    links = [one for one in re.findall(r'(?:src|href|value)="([^"]*)"', page) if "png" in one]
+    assert links == [f"{STUDIES}/many/{study.order_of('ann')[0]}.png"]
 
 
 def test_reader_answers_each_image_once_and_the_first_answer_counts(

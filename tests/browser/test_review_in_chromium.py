@@ -11,6 +11,7 @@ from storage.review_records import ReviewDecision
 from storage.reviews import latest_reviews, standing_reviews
 from tests.browser.chromium import visit
 from tests.browser.released import NAME, make_release, reference, served
+from tests.browser.reviewed import draw_study, ingest_scans
 
 PAIRS = f"/datasets/{NAME}/1/pairs"
 NUM_PAIRS = 16
@@ -65,3 +66,40 @@ def test_ten_are_reviewed_by_keyboard_and_two_taken_back(browser: Browser, tmp_p
         page.keyboard.press("l")
         expect(page.get_by_role("heading", level=1)).to_have_text("Sample 4")
     assert _standing(store)[3] == keep
+
+
+def test_keys_that_decide_can_be_switched_off_and_stay_so(browser: Browser, tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path / "root"))
+    make_release(store, num_pairs=NUM_PAIRS, num_rejects=0)
+    ingest_scans(store, tmp_path / "scans")
+    study = draw_study(store)
+    with (
+        served(Settings(root=store.root, reviewing=Reviewing("ann"))) as address,
+        visit(browser, address) as page,
+    ):
+        page.goto(PAIRS)
+        switch, keep = page.get_by_label("single keys decide"), page.locator("[data-shortcut=k]")
+        expect(switch).to_be_checked()
+        expect(keep).to_have_attribute("aria-keyshortcuts", "k")
+        switch.uncheck()
+        expect(page.locator(".keys")).to_be_hidden()
+        expect(keep).not_to_have_attribute("aria-keyshortcuts", "k")
+        page.locator("#cards .card a").first.focus()
+        page.keyboard.type("k")
+        page.reload()
+        expect(switch).not_to_be_checked()
+        page.keyboard.type("ak")
+        page.locator(".card .pick input").first.check()
+        keep.click()  # buttons still do
+        expect(page.locator("#said")).to_have_text("Kept sample 0.")
+        assert _standing(store) == {0: ReviewDecision.KEEP}
+
+        page.goto(f"/review/{NAME}/studies/{study.name}")
+        expect(switch).not_to_be_checked()
+        page.keyboard.press("s")
+        expect(page.get_by_text("Image 1 of 6")).to_be_visible()
+        switch.check()
+        page.keyboard.press("s")
+        expect(page.get_by_text("Image 2 of 6")).to_be_visible()
+    answered = [one.sample_id for one in latest_reviews(store, DatasetLayout(NAME))[1:]]
+    assert answered == study.order_of("ann")[:1]

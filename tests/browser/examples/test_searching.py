@@ -117,7 +117,11 @@ def test_table_made_anew_replaces_the_one_before(store: LocalStore) -> None:
 def test_without_embeddings_the_page_says_how_to_make_them(store: LocalStore) -> None:
     with client_of(Settings(root=store.root)) as client:
         assert f"cxr-factory embed {NAME} --run RUN" in client.get(PAGE).text
-        assert client.get(PAGE, params={"sample": IDS[0]}).status_code == 404
+        for path in (PAIRS, f"{PAIRS}/{IDS[0]}"):
+            assert "/similar" not in client.get(path).text
+        write_embeddings(store, LAYOUT, "plain", PLAIN, IDS, _vectors(4))
+        assert f'href="{PAGE}"' in client.get(PAIRS).text
+        assert client.get(PAGE, params={"sample": "0" * 32}).status_code == 404
         assert client.get(API).json() is None
 
 
