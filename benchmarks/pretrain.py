@@ -32,7 +32,7 @@ from models.vlp.data import PairSource, open_images, read_texts
 from models.vlp.images import as_input, random_views
 from models.vlp.text_views import TextViews, views_of
 from models.vlp.trainer import pretrain
-from models.vlp.training_run import build_optimiser
+from models.vlp.training_parts import build_optimiser
 from storage.records import Split
 
 DEMO_PLAN = Path("deployments/plans/demo-pretrain.yaml")

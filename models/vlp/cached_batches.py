@@ -10,6 +10,9 @@ normalisation does not: its statistics are then each chunk's, as on several GPUs
 synchronised statistics, so that a ResNet trains a little differently with every chunk size;
 its running averages move once a chunk. Dropout is drawn chunk by chunk, the same in both passes.
 
+The same cut at the towers' outputs lets several processes share a batch (`ranks.py`): each puts
+its own rows through its towers, and all compare everybody's.
+
 Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited
 setup", section 3.2.
 Shape suffixes: B batch, S image side, V text draws, L tokens.
@@ -26,6 +29,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import ImageFeatures, ObjectiveLoss, TextFeatures
+from models.vlp.ranks import Ranks
 
 FeaturesT = TypeVar("FeaturesT", ImageFeatures, TextFeatures)
 
@@ -39,17 +43,19 @@ def backward_in_chunks(
     progress: float,
     precision: torch.dtype,
     chunk_size: int,
+    ranks: Ranks,
 ) -> ObjectiveLoss:
     """Add the gradient of the batch's loss to the weights' gradients.
 
     Args:
         model: As for `VisionLanguageModel.loss`, which also says what the next three are.
-        images_B1SS: Image views.
-        token_ids_VBL: Text draws.
+        images_B1SS: Image views, this process's rows of the batch.
+        token_ids_VBL: Text draws, the same rows.
         progress: Epochs done so far.
         precision: Of the towers.
         chunk_size: Pairs in the towers at once; with batch normalisation no chunk, the last
             included, may be a single pair.
+        ranks: Who shares the batch.
 
     Returns:
         The loss of the whole batch; its gradient has been taken.
@@ -58,18 +64,28 @@ def backward_in_chunks(
     torch.manual_seed(seed)
     with torch.no_grad(), _running_averages_kept(model):
         images, texts = joined_features(model, images_B1SS, token_ids_VBL, precision, chunk_size)
-    images, texts = _as_leaves(images), [_as_leaves(text) for text in texts]
-    loss = model.compare(images, texts, progress)
-    torch.autograd.backward(loss.total)
-    leaves = _differentiable(images, texts)
+    loss, gradients = _compared(model, images, texts, progress, ranks)
     torch.manual_seed(seed)  # dropout draws what it drew in the first pass
     for rows in _chunks(len(images_B1SS), chunk_size):
         ids_VBL = [ids_BL[rows] for ids_BL in token_ids_VBL]
         outputs = _differentiable(*model.features(images_B1SS[rows], ids_VBL, precision))
-        asked = [(out, leaf.grad[rows]) for out, leaf in zip(outputs, leaves, strict=True)
-                 if leaf.grad is not None]  # fmt: skip
-        torch.autograd.backward([out for out, _ in asked], [gradient for _, gradient in asked])
-    return ObjectiveLoss(loss.total.detach(), loss.terms)
+        _backward_from(outputs, [None if whole is None else whole[rows] for whole in gradients])
+    return loss
+
+
+def backward_in_shares(
+    model: VisionLanguageModel,
+    images_B1SS: Tensor,
+    token_ids_VBL: Sequence[Tensor],
+    progress: float,
+    precision: torch.dtype,
+    ranks: Ranks,
+) -> ObjectiveLoss:
+    """The same where the device holds all of this process's rows: one pass through the towers."""
+    images, texts = model.features(images_B1SS, token_ids_VBL, precision)
+    loss, gradients = _compared(model, images, texts, progress, ranks)
+    _backward_from(_differentiable(images, texts), gradients)
+    return loss
 
 
 def joined_features(
@@ -88,6 +104,30 @@ def joined_features(
     return _joined([images for images, _ in seen]), [_joined(list(draw)) for draw in draws]
 
 
+def _compared(
+    model: VisionLanguageModel,
+    images: ImageFeatures,
+    texts: Sequence[TextFeatures],
+    progress: float,
+    ranks: Ranks,
+) -> tuple[ObjectiveLoss, list[Tensor | None]]:
+    """The loss of everybody's features, and its gradient in those of this process."""
+    images, texts = _as_leaves(images, ranks), [_as_leaves(text, ranks) for text in texts]
+    loss = model.compare(images, texts, progress)
+    torch.autograd.backward(loss.total)
+    own = ranks.rows(len(images.pooled_BC))
+    leaves = _differentiable(images, texts)
+    gradients = [None if leaf.grad is None else leaf.grad[own] for leaf in leaves]
+    return ObjectiveLoss(loss.total.detach(), loss.terms), gradients
+
+
+def _backward_from(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Carry the loss's gradient in some outputs on into the weights."""
+    asked = [(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)
+             if gradient is not None]  # fmt: skip
+    torch.autograd.backward([output for output, _ in asked], [gradient for _, gradient in asked])
+
+
 def _chunks(num_pairs: int, chunk_size: int) -> list[slice]:
     return [slice(first, first + chunk_size) for first in range(0, num_pairs, chunk_size)]
 
@@ -97,11 +137,11 @@ def _joined(parts: Sequence[FeaturesT]) -> FeaturesT:
     return _map_fields(parts[0], lambda name: torch.cat([getattr(part, name) for part in parts]))
 
 
-def _as_leaves(features: FeaturesT) -> FeaturesT:
-    """The same values, to be differentiated by where a tower would be."""
+def _as_leaves(features: FeaturesT, ranks: Ranks) -> FeaturesT:
+    """Everybody's values, to be differentiated by where a tower would be."""
 
     def leaf(name: str) -> Tensor:
-        values: Tensor = getattr(features, name)
+        values = ranks.gather(getattr(features, name))
         return values.requires_grad_() if name in _TOWER_OUTPUTS else values
 
     return _map_fields(features, leaf)

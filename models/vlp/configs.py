@@ -175,18 +175,38 @@ class TrainingConfig(BaseModel):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one"
     )
+    num_processes: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        1,
+        description="Processes on this host that share each batch, one a GPU; the loss stays the "
+        "whole batch's. Must divide batch_size. auto: one for each GPU there is",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the towers; auto: bfloat16 on a GPU, float32 on a CPU"
     )
     num_workers: int = Field(
-        2, ge=0, le=256, description="Processes that read and decode what memory does not hold"
+        2,
+        ge=0,
+        le=256,
+        description="Processes that read and decode what memory does not hold, per num_processes",
     )
     memory_limit_mib: int = Field(
-        512, ge=0, le=10_000_000, description="Decode once and keep if the images fit this, MiB"
+        512,
+        ge=0,
+        le=10_000_000,
+        description="Decode once and keep if the images fit this, MiB, in each of num_processes",
     )
     checkpoint_every_steps: int = Field(
         200, ge=1, le=1_000_000, description="Steps between checkpoints to resume from"
     )
+
+    @model_validator(mode="after")
+    def _several_processes_choose_their_gpus(self) -> "TrainingConfig":
+        if ":" in self.device and self.num_processes != 1:
+            raise ValueError(
+                f"device must be auto, cuda or cpu for num_processes {self.num_processes}, got "
+                f"{self.device!r}; each process takes the GPU of its number"
+            )
+        return self
 
 
 def _found_by_kind(value: Any) -> Any:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from models.devices import processes_named
 from models.vlp.checkpoint import (
     MODEL_FILE,
     TRAINING_FILE,
@@ -19,14 +20,23 @@ from models.vlp.checkpoint import (
     load_checkpoint,
 )
 from models.vlp.configs import PretrainingConfig
-from models.vlp.data import PairSource, open_images, read_texts
+from models.vlp.data import PairImages, PairSource
+from models.vlp.ranks import Ranks, alone
+from models.vlp.torchrun import run_together
 from models.vlp.training_log import LOG_FILE, StepLog, read_log
+from models.vlp.training_pairs import ReleaseData, TrainingData, TrainingMixture, TrainingPairs
 from models.vlp.training_run import TrainingRun
 from storage.errors import PlanMismatch
 from storage.records import Split
 
 # Where and how often; the rest of the config is what is computed.
-_NOT_CONTENT = {"device", "num_workers", "memory_limit_mib", "checkpoint_every_steps"}
+_NOT_CONTENT = {
+    "device",
+    "num_processes",
+    "num_workers",
+    "memory_limit_mib",
+    "checkpoint_every_steps",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def pretrain(
         run_folder: Local folder for `log.jsonl` and the checkpoints; made if absent. A finished
             run of the same config and release in it is returned as it is.
         provenance: Stored in the checkpoint.
-        on_step: Called after every step.
+        on_step: Called after every step, where one process trains.
         among: Ids of the samples to train on, as `provenance.choice` tells; None for all.
 
     Raises:
@@ -74,28 +84,76 @@ def pretrain(
             `patience`), or a report without text.
         StoreUnavailable: If there is no such table.
         PlanMismatch: If the folder holds a run of another config or release.
-        FactoryError: If the loss stops being finite.
+        FactoryError: If the loss stops being finite, or a process of several dies.
     """
+    return _pretrain(config, ReleaseData(source, among), run_folder, provenance, on_step)
+
+
+def pretrain_mixture(
+    config: PretrainingConfig,
+    mixture: TrainingMixture,
+    run_folder: Path,
+    provenance: TrainingProvenance,
+    on_step: Callable[[StepLog], None] | None = None,
+) -> TrainingResult:
+    """Train a model on several sources; all else as `pretrain` has it.
+
+    Raises:
+        ValueError: If a source has too few pairs for its share of a batch, or a phase no step.
+        PlanMismatch: If the folder holds a run of another config or of other sources.
+        FactoryError: If the loss stops being finite, or a process of several dies.
+    """
+    return _pretrain(config, mixture, run_folder, provenance, on_step)
+
+
+def _pretrain(
+    config: PretrainingConfig,
+    data: TrainingData,
+    run_folder: Path,
+    provenance: TrainingProvenance,
+    on_step: Callable[[StepLog], None] | None,
+) -> TrainingResult:
     run_folder.mkdir(parents=True, exist_ok=True)
     previous = _previous(run_folder, config, provenance)
     if previous and previous.step == previous.num_steps:
         return _result(run_folder, previous.step, previous.step)
-    texts = read_texts(source, Split.TRAIN, among)
-    run = TrainingRun(config, texts, provenance, run_folder, previous)
     settings = config.training
-    open_for = partial(
-        open_images,
-        source,
-        size_px=config.image_tower.image_size_px,
-        num_workers=settings.num_workers,
-        memory_limit_mib=settings.memory_limit_mib,
-    )
+    share = partial(train_share, config, data, run_folder, provenance, on_step)
+    num_processes = processes_named(settings.num_processes, settings.device)
+    if num_processes == 1:
+        share(alone(settings.device))
+    else:
+        assert on_step is None, "several processes tell their steps by the log alone"
+        run_together(share, settings.device, num_processes)
+    done = read_log(run_folder / LOG_FILE)[-1].step
+    return _result(run_folder, done, previous.step if previous else 0)
+
+
+def train_share(
+    config: PretrainingConfig,
+    data: TrainingData,
+    run_folder: Path,
+    provenance: TrainingProvenance,
+    on_step: Callable[[StepLog], None] | None,
+    ranks: Ranks,
+) -> None:
+    """This process's part in a run."""
+    pairs = data.pairs(Split.TRAIN)
+    order = data.order(config.training, pairs.sizes, ranks.count)
+    previous = _previous(run_folder, config, provenance)
+    run = TrainingRun(config, pairs.texts, order, provenance, run_folder, previous, ranks)
+    ranks.wait()  # all have read where to go on before one writes what comes next
     validation = None
-    if settings.patience:
-        held_out = read_texts(source, Split.VALIDATION, among)
-        validation = run.validation(held_out, open_for(held_out))
-    run.train(open_for(texts), validation, on_step)
-    return _result(run_folder, run.num_steps, previous.step if previous else 0)
+    if config.training.patience:
+        held_out = data.pairs(Split.VALIDATION)
+        validation = run.validation(held_out.texts, _images(config, held_out))
+    run.train(_images(config, pairs), validation, on_step)
+
+
+def _images(config: PretrainingConfig, pairs: TrainingPairs) -> PairImages:
+    settings = config.training
+    size_px = config.image_tower.image_size_px
+    return pairs.images(size_px, settings.num_workers, settings.memory_limit_mib)
 
 
 def _previous(
@@ -133,7 +191,7 @@ def _content(config: PretrainingConfig, provenance: TrainingProvenance) -> dict[
         for name, value in fields.items()
     }
     read = {"dataset": provenance.dataset, "release": provenance.release}
-    return flat | read | {"choice": provenance.choice}
+    return flat | read | {"choice": provenance.choice, "sources": provenance.sources}
 
 
 def _result(folder: Path, num_steps: int, resumed_at: int) -> TrainingResult:

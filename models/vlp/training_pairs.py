@@ -3,13 +3,15 @@
 Shape suffixes: B batch, S image side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.vlp.configs import TrainingConfig
 from models.vlp.data import (
     BlobImages,
     PairImages,
@@ -17,7 +19,9 @@ from models.vlp.data import (
     PairTexts,
     ReadableImages,
     held_or_on_demand,
+    read_texts,
 )
+from models.vlp.pair_order import PairOrder, order_of_mixture, order_of_one
 from models.vlp.phases import PhaseWeights
 from storage.records import Split
 
@@ -54,6 +58,48 @@ class TrainingPairs:
         return held_or_on_demand(read, size_px, num_workers, memory_limit_mib)
 
 
+class TrainingData(Protocol):
+    """What a run trains on. Must pickle: each process of a run reads it."""
+
+    def pairs(self, split: Split) -> TrainingPairs:
+        """The pairs to train on, or those to validate on.
+
+        Raises:
+            ValueError: If there are none, or the table is no table of pairs.
+            StoreUnavailable: If there is no such table.
+        """
+        ...
+
+    def order(self, settings: TrainingConfig, sizes: Sequence[int], num_ranks: int) -> PairOrder:
+        """Which of the pairs to train on each step shows.
+
+        Args:
+            settings: Batch, length and seed.
+            sizes: Of those pairs, by source.
+            num_ranks: Processes that share a batch.
+
+        Raises:
+            ValueError: If batches cannot be made of them; says why.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseData:
+    """One table of pairs, or those of some samples of it."""
+
+    source: PairSource
+    among: Collection[str] | None = None
+
+    def pairs(self, split: Split) -> TrainingPairs:
+        """Read when asked for: a finished run reads none."""
+        return TrainingPairs((self.source,), (read_texts(self.source, split, self.among),))
+
+    def order(self, settings: TrainingConfig, sizes: Sequence[int], num_ranks: int) -> PairOrder:
+        """All of them once an epoch."""
+        return order_of_one(settings, sum(sizes), num_ranks)
+
+
 @dataclass(frozen=True, slots=True)
 class MixedSource:
     """One source of a mixture, its reports read.
@@ -83,6 +129,11 @@ class TrainingMixture:
         assert split is not Split.TEST, "no test pair takes part in a training"
         texts = [one.train if split is Split.TRAIN else one.validation for one in self.sources]
         return TrainingPairs(tuple(one.pairs for one in self.sources), tuple(texts))
+
+    def order(self, settings: TrainingConfig, sizes: Sequence[int], num_ranks: int) -> PairOrder:
+        """Phase after phase, each source with its share of every batch."""
+        names = [one.name for one in self.sources]
+        return order_of_mixture(settings, names, sizes, self.phases, num_ranks)
 
 
 class JoinedImages(ReadableImages):

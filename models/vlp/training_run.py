@@ -6,6 +6,7 @@ Shape suffixes: B batch, S image side, V text draws, L tokens.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,38 +15,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.devices import device_named, precision_named
-from models.vlp.cached_batches import backward_in_chunks
+from models.devices import precision_named
+from models.vlp.cached_batches import backward_in_chunks, backward_in_shares
 from models.vlp.checkpoint import (
     MODEL_FILE,
     TRAINING_FILE,
     Checkpoint,
     TrainingProvenance,
     optimiser_tensors,
-    restore_model,
     restore_optimiser,
     save_checkpoint,
 )
-from models.vlp.configs import PretrainingConfig, TrainingConfig
+from models.vlp.configs import PretrainingConfig
 from models.vlp.data import PairImages, PairTexts
-from models.vlp.images import as_input, random_views
+from models.vlp.images import as_drawn, as_input, draw_views
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import ObjectiveLoss
+from models.vlp.pair_order import PairOrder
+from models.vlp.ranks import Ranks
 from models.vlp.schedule import (
     Purpose,
-    batch_pairs,
     learning_rate,
     numpy_random,
-    pairs_per_step,
     torch_random,
     torch_seed,
 )
-from models.vlp.text_tokenizers import TextTokenizer
 from models.vlp.text_views import TextViews, views_of
 from models.vlp.towers import build_tokenizer
 from models.vlp.training_log import LOG_FILE, StepLog, TrainingLog
+from models.vlp.training_parts import build_average, build_model, build_optimiser
 from models.vlp.validation import EarlyStopping, Validation
 from storage.errors import FactoryError
 
@@ -57,26 +56,28 @@ class TrainingRun:
         self,
         config: PretrainingConfig,
         texts: PairTexts,
+        order: PairOrder,
         provenance: TrainingProvenance,
         folder: Path,
         previous: Checkpoint | None,
+        ranks: Ranks,
     ) -> None:
         """Begin a run, or go on from a checkpoint."""
         self.config, self.provenance, self.folder = config, provenance, folder
-        self.num_pairs = len(texts)
-        self.batch_size = pairs_per_step(config.training, self.num_pairs)
-        self.steps_per_epoch = self.num_pairs // self.batch_size
-        self.num_steps = config.training.steps or config.training.epochs * self.steps_per_epoch
+        self.ranks = ranks
+        self.order = order
+        self.batch_size, self.steps_per_epoch = order.batch_size, order.steps_per_epoch
+        self.num_steps = order.num_steps
         self.step = previous.step if previous else 0
-        self.device = device_named(config.training.device)
+        self.device = ranks.device
 
         views = views_of(texts, config.objective.text_view)
         said = chain.from_iterable(views)
         tokenizer = previous.tokenizer if previous else build_tokenizer(config.text_tower, said)
         self.texts = TextViews(views, tokenizer, config.text_tower.max_tokens)
-        self.model = _model(config, tokenizer, previous, folder).to(self.device).train()
+        self.model = build_model(config, tokenizer, previous, folder, ranks)
         self.optimiser = build_optimiser(self.model, config.training)
-        self.averaged = _averaged(self.model, config.training, previous)
+        self.averaged = build_average(self.model, config.training, previous)
         patience = config.training.patience
         stored = previous.stopping if previous else {}
         self.stopping = EarlyStopping(patience, stored) if patience else None
@@ -92,7 +93,7 @@ class TrainingRun:
         views = views_of(texts, self.config.objective.text_view)
         tokenizer, max_tokens = self.model.tokenizer, self.config.text_tower.max_tokens
         read = TextViews(views, tokenizer, max_tokens)
-        return Validation(self.config, read, images, self.batch_size)
+        return Validation(self.config, read, images, self.batch_size, self.ranks)
 
     def train(
         self,
@@ -101,40 +102,47 @@ class TrainingRun:
         on_step: Callable[[StepLog], None] | None,
     ) -> None:
         """All steps that are left, with a log line each, checkpoints, and the model at the end."""
-        seed = self.config.training.seed
         last_step = self.step if self.stopping and self.stopping.stopped else self.num_steps
-        pairs = batch_pairs(seed, self.num_pairs, self.batch_size, self.step + 1, last_step)
+        pairs = self.order.batches(self.step + 1, last_step)
+        own = self.ranks.rows(self.batch_size)
+        own_images = images.batches([pairs_B[own] for pairs_B in pairs])
         devices = [self.device] if self.device.type == "cuda" else []
-        with (
-            TrainingLog(self.folder / LOG_FILE, self.step) as log,
-            torch.random.fork_rng(devices=devices),
-        ):
-            began = time.perf_counter() - log.seconds_before
-            for pairs_B, images_B1SS in zip(pairs, images.batches(pairs), strict=True):
+        with ExitStack() as opened:
+            opened.enter_context(torch.random.fork_rng(devices=devices))
+            log = None
+            began = time.perf_counter()
+            if self.ranks.leads:
+                log = opened.enter_context(TrainingLog(self.folder / LOG_FILE, self.step))
+                began -= log.seconds_before
+            for pairs_B, images_B1SS in zip(pairs, own_images, strict=True):
                 self.step += 1
                 views_B1SS = self._image_views(images_B1SS)
                 entry = self._update(views_B1SS, list(self._text_views(pairs_B)), began)
                 if validation and self.stopping:
                     entry = self._looked(entry, validation, self.stopping)
-                log.append(entry)
+                if log:
+                    log.append(entry)
                 if on_step:
                     on_step(entry)
                 self._save_if_due()
                 if self.stopping and self.stopping.stopped:
                     break
         self.num_steps = self.step
-        self._save_result()
-        (self.folder / TRAINING_FILE).unlink(missing_ok=True)
+        if self.ranks.leads:
+            self._save_result()
+            (self.folder / TRAINING_FILE).unlink(missing_ok=True)
 
     def _image_views(self, images_B1SS: Tensor) -> Tensor:
         random = torch_random(self.config.training.seed, Purpose.IMAGE, self.step)
+        draws = draw_views(self.batch_size, self.config.augmentation, random)
         on_device = images_B1SS.to(self.device, non_blocking=True)
-        return random_views(as_input(on_device), self.config.augmentation, random)
+        return as_drawn(as_input(on_device), draws.of(self.ranks.rows(self.batch_size)))
 
     def _text_views(self, pairs_B: NDArray[np.int64]) -> Iterator[Tensor]:
         random = numpy_random(self.config.training.seed, Purpose.TEXT, self.step)
+        own = self.ranks.rows(self.batch_size)
         for _ in range(self.config.training.texts_per_image):
-            yield torch.from_numpy(self.texts.draw(pairs_B, random)).to(self.device)
+            yield torch.from_numpy(self.texts.draw(pairs_B, random)[own]).to(self.device)
 
     def _update(self, images_B1SS: Tensor, ids_VBL: list[Tensor], began: float) -> StepLog:
         """One optimiser step."""
@@ -142,7 +150,8 @@ class TrainingRun:
         rate = learning_rate(self.step, self.num_steps, settings.learning_rate, settings.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        torch.manual_seed(torch_seed(settings.seed, Purpose.DROPOUT, self.step))
+        dropout_seed = torch_seed(settings.seed, Purpose.DROPOUT, self.step)
+        torch.manual_seed(dropout_seed + self.ranks.number)  # rows of their own, noise of their own
         progress = (self.step - 1) / self.steps_per_epoch
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._backward(images_B1SS, ids_VBL, progress)
@@ -163,11 +172,21 @@ class TrainingRun:
         precision = precision_named(self.config.training.precision, self.device)
         chunk_size = self.config.training.chunk_size
         if chunk_size and chunk_size < len(images_B1SS):
-            return backward_in_chunks(
-                self.model, images_B1SS, ids_VBL, progress, precision, chunk_size
+            loss = backward_in_chunks(
+                self.model, images_B1SS, ids_VBL, progress, precision, chunk_size, self.ranks
             )
-        loss = self.model.loss(images_B1SS, ids_VBL, progress, precision)
-        torch.autograd.backward(loss.total)
+        elif self.ranks.count > 1:
+            loss = backward_in_shares(
+                self.model, images_B1SS, ids_VBL, progress, precision, self.ranks
+            )
+        else:
+            loss = self.model.loss(images_B1SS, ids_VBL, progress, precision)
+            torch.autograd.backward(loss.total)
+        towers = (self.model.image_tower, self.model.text_tower)
+        self.ranks.sum_gradients(
+            chain.from_iterable(tower.parameters() for tower in towers),
+            self.model.objective.parameters(),
+        )
         return loss
 
     def _looked(self, entry: StepLog, validation: Validation, stopping: EarlyStopping) -> StepLog:
@@ -197,7 +216,7 @@ class TrainingRun:
 
     def _save_if_due(self) -> None:
         due = self.step % self.config.training.checkpoint_every_steps == 0
-        if due and self.step < self.num_steps:
+        if due and self.step < self.num_steps and self.ranks.leads:
             state = replace(
                 self._checkpoint(self.model.state_dict()),
                 optimiser=optimiser_tensors(self.model, self.optimiser),
@@ -220,37 +239,3 @@ class TrainingRun:
             model=weights,
             text_architecture=self.model.text_tower.architecture,
         )
-
-
-def _model(
-    config: PretrainingConfig, tokenizer: TextTokenizer, previous: Checkpoint | None, folder: Path
-) -> VisionLanguageModel:
-    """The previous state's model, or a fresh one whose random weights follow from the seed."""
-    if previous:
-        return restore_model(previous, folder / TRAINING_FILE)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(config.training.seed, Purpose.WEIGHTS, 0))
-        return VisionLanguageModel(config, tokenizer)
-
-
-def _averaged(
-    model: VisionLanguageModel, settings: TrainingConfig, previous: Checkpoint | None
-) -> AveragedModel | None:
-    """The average of the weights, where the plan wants one; buffers are the last step's."""
-    if settings.average_decay is None:
-        return None
-    average = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(model, multi_avg_fn=average)
-    if previous:
-        averaged.load_state_dict(dict(previous.averaged))
-    return averaged
-
-
-def build_optimiser(model: VisionLanguageModel, settings: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices and kernels alone."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)

@@ -14,6 +14,7 @@ from models.vlp.configs import PretrainingConfig
 from models.vlp.data import PairImages
 from models.vlp.images import as_input
 from models.vlp.model import VisionLanguageModel, evaluating
+from models.vlp.ranks import Ranks
 from models.vlp.schedule import Purpose, batch_pairs, numpy_random
 from models.vlp.text_views import TextViews
 
@@ -24,11 +25,17 @@ class Validation:
     """The validation split in batches, the same at every look: no views, one text draw each.
 
     A contrastive loss depends on how many pairs it compares, so batches are as large as in
-    training and an odd rest is left out; a split smaller than a batch is one batch.
+    training and an odd rest is left out; a split smaller than a batch is one batch. Processes
+    that share a run take turns, a batch each.
     """
 
     def __init__(
-        self, config: PretrainingConfig, texts: TextViews, images: PairImages, batch_size: int
+        self,
+        config: PretrainingConfig,
+        texts: TextViews,
+        images: PairImages,
+        batch_size: int,
+        ranks: Ranks,
     ) -> None:
         num_pairs = len(texts)
         if num_pairs < 2:
@@ -37,24 +44,26 @@ class Validation:
                 "leave patience empty, or plan a larger share for this split"
             )
         self._texts, self._images, self._settings = texts, images, config.training
+        self._ranks = ranks
         size = min(batch_size, num_pairs)
         seed = config.training.seed
         self._pairs = batch_pairs(seed, num_pairs, size, 1, num_pairs // size)
 
     def loss(self, model: VisionLanguageModel, progress: float, precision: torch.dtype) -> float:
         """Mean of the batches' losses, nats; the model's mode and statistics stay as they were."""
-        losses: list[float] = []
+        losses = torch.zeros(len(self._pairs), dtype=torch.float64, device=model.device)
         chunk_size = self._settings.chunk_size or self._settings.batch_size
+        own = range(self._ranks.number, len(self._pairs), self._ranks.count)
+        images_of_own = self._images.batches([self._pairs[number] for number in own])
         with evaluating(model):
-            for number, (pairs_B, images_B1SS) in enumerate(
-                zip(self._pairs, self._images.batches(self._pairs), strict=True)
-            ):
+            for number, images_B1SS in zip(own, images_of_own, strict=True):
                 random = numpy_random(self._settings.seed, Purpose.VALIDATION, number)
-                ids_BL = torch.from_numpy(self._texts.draw(pairs_B, random)).to(model.device)
+                drawn_BL = self._texts.draw(self._pairs[number], random)
+                ids_BL = torch.from_numpy(drawn_BL).to(model.device)
                 inputs_B1SS = as_input(images_B1SS.to(model.device))
                 images, texts = joined_features(model, inputs_B1SS, [ids_BL], precision, chunk_size)
-                losses.append(model.compare(images, texts, progress).total.item())
-        return math.fsum(losses) / len(losses)
+                losses[number] = model.compare(images, texts, progress).total
+        return math.fsum(self._ranks.sum(losses).tolist()) / len(losses)
 
 
 class EarlyStopping:

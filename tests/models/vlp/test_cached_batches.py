@@ -8,6 +8,7 @@ from models.vlp.cached_batches import backward_in_chunks
 from models.vlp.configs import ImageTowerConfig, PretrainingConfig, TextTowerConfig
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import objective_config
+from models.vlp.ranks import alone
 from models.vlp.tokenizer import WordTokenizer
 
 IDS = torch.tensor([[2, 3, 0], [4, 5, 6], [7, 0, 0], [3, 3, 2], [8, 2, 0], [6, 7, 8]])
@@ -37,7 +38,10 @@ def gradients(
     images, ids = batch(dtype)
     torch.manual_seed(42)
     if chunk_size:
-        loss = backward_in_chunks(model, images, ids, 2.0, torch.float32, chunk_size).total
+        chunked = backward_in_chunks(
+            model, images, ids, 2.0, torch.float32, chunk_size, alone("cpu")
+        )
+        loss = chunked.total
     else:
         loss = model.loss(images, ids, 2.0).total
         torch.autograd.backward(loss)

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.vlp.schedule import Purpose, batch_pairs, learning_rate, numpy_random, torch_seed
+from models.vlp.configs import TrainingConfig
+from models.vlp.schedule import (
+    Purpose,
+    batch_pairs,
+    learning_rate,
+    numpy_random,
+    pairs_per_step,
+    torch_seed,
+)
 
 
 @given(
@@ -30,6 +38,15 @@ def test_batch_pairs_epoch_shows_every_pair_once_in_a_new_order() -> None:
     first, second = np.concatenate(batches[:3]), np.concatenate(batches[3:])
     assert sorted(first) == sorted(second) == list(range(12))
     assert first.tolist() != second.tolist()
+
+
+def test_pairs_per_step_must_be_shared_out_and_cut_without_rest() -> None:
+    settings = TrainingConfig(batch_size=24, chunk_size=4)
+    assert pairs_per_step(settings, 100, num_ranks=3) == 24
+    with pytest.raises(ValueError, match="num_processes must divide the batch of 24 pairs, got 5"):
+        pairs_per_step(settings, 100, num_ranks=5)
+    with pytest.raises(ValueError, match="batch of 3 pairs of each process, got 4"):
+        pairs_per_step(settings, 100, num_ranks=8)
 
 
 def test_learning_rate_rises_peaks_and_ends_at_zero() -> None:

@@ -162,7 +162,7 @@ def test_pretrain_diverging_stops_with_one_clear_line_and_no_model(
         return images * torch.nan
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.vlp.training_run.random_views", poison)
+        patch.setattr("models.vlp.training_run.as_drawn", poison)
         with pytest.raises(FactoryError, match="must stay finite, got nan at step 1 of 12"):
             pretrain(tiny_config, pairs, tmp_path, PROVENANCE)
     assert not (tmp_path / MODEL_FILE).exists()

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from models.vlp.checkpoint import TRAINING_FILE, TrainingProvenance, load_checkpoint, load_model
 from models.vlp.configs import PretrainingConfig
@@ -11,7 +12,7 @@ from models.vlp.data import PairSource
 from models.vlp.model import VisionLanguageModel
 from models.vlp.trainer import pretrain
 from models.vlp.training_log import StepLog, read_log
-from models.vlp.training_run import AveragedModel, TrainingRun
+from models.vlp.training_run import TrainingRun
 from models.vlp.validation import EarlyStopping, Validation
 
 from .conftest import shape_rows, write_pairs
