@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import models.vlp.trainer
+import models.vlp.training_pairs
 from flows.export import ExportPlan, parse_reviews
 from flows.generate import generate_dataset
 from flows.plan_files import parse_plan
@@ -76,7 +76,7 @@ def test_pretrain_takes_exactly_what_reviewers_and_slice_leave(
         trained_on[:] = texts.sample_ids
         return texts
 
-    monkeypatch.setattr(models.vlp.trainer, "read_texts", watched)
+    monkeypatch.setattr(models.vlp.training_pairs, "read_texts", watched)
     first = open_release(open_store(root), LAYOUT)
     rows = _pairs(root, first)
     train = [row["sample_id"] for row in rows if row["split"] == Split.TRAIN]
