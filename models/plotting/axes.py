@@ -96,5 +96,6 @@ def _round_step(span: float) -> float:
 
 
 def tick_words(value: float) -> str:
-    """A tick for people: 1,000 or 0.25."""
-    return f"{int(value):,}" if value == int(value) else f"{value:.4g}"
+    """A tick for people: 1,000 or −0.25."""
+    words = f"{int(value):,}" if value == int(value) else f"{value:.4g}"
+    return words.replace("-", "−")

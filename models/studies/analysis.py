@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 from models.downstream.metrics import Interval
 from models.studies.estimates import Group, Place, group
@@ -89,8 +90,10 @@ def analyse(results: StudyResults, margin: float | None = None) -> Analysis:
             is said of equivalence.
 
     Raises:
-        ValueError: If cells of one task were measured on different images.
+        ValueError: If cells of one task were measured on different images, or a cell is none of
+            the study's.
     """
+    _check_cells(results)
     tasks = by_task(results.scored)
     planned = (len(results.arms) - 1) * len(results.algorithms) * len(tasks)
     num_resamples = resamples_for(planned)
@@ -119,6 +122,25 @@ def analyse(results: StudyResults, margin: float | None = None) -> Analysis:
     )
 
 
+def _check_cells(results: StudyResults) -> None:
+    """Nothing that was measured may be left out unsaid."""
+    arms, algorithms, seeds = results.arms, results.algorithms, results.seeds
+    known = {Cell(*of) for of in product(arms, algorithms, seeds)}
+    cells = (
+        *(one.cell for one in results.scored),
+        *(one.cell for one in results.figures),
+        *(one.cell for one in results.curves),
+        *(one.cell for one in results.failed),
+    )
+    for cell in cells:
+        if cell not in known:
+            raise ValueError(
+                f"every cell must be of the study's arms {list(arms)}, algorithms "
+                f"{list(algorithms)} and seeds {list(seeds)}, got {cell.name}; leave it out or "
+                "name its parts"
+            )
+
+
 def _facts(of: Group) -> GroupFacts:
     view = of.of
     return GroupFacts(of.place, view.num_images, view.num_patients, of.findings, of.left_out)
@@ -144,7 +166,7 @@ def _difference(of: Group, arm: str, reference: str, num_comparisons: int) -> Di
     seeds, place = of.shared_seeds(arm, reference), of.place
     judged = place.view == ALL_VIEWS
     if not seeds or not of.findings:
-        reason = "no seed was measured on both sides" if not seeds else "no finding has an AUROC"
+        reason = _lacking(of, arm, reference)
         return Difference(arm, place, seeds, None, judged, Verdict.NOT_COMPARED, reason)
     estimate = of.difference(arm, reference, of.findings)
     found = compare(estimate.value, estimate.draws_R, num_comparisons)
@@ -152,6 +174,14 @@ def _difference(of: Group, arm: str, reference: str, num_comparisons: int) -> Di
         reason = "no draw of patients holds both classes of a finding"
         return Difference(arm, place, seeds, None, judged, Verdict.NOT_COMPARED, reason)
     return Difference(arm, place, seeds, found, judged, Verdict.NOT_SHOWN)
+
+
+def _lacking(of: Group, arm: str, reference: str) -> str:
+    """Why two arms cannot be compared."""
+    for side in (arm, reference):
+        if side not in of.seeds:
+            return f"nothing of {side} was measured"
+    return "no finding has an AUROC" if of.shared_seeds(arm, reference) else "they share no seed"
 
 
 def _judged(differences: list[Difference], margin: float | None) -> Iterator[Difference]:

@@ -1,4 +1,4 @@
-"""A plot's frame: a key of arms that wraps, axes, and estimates with their intervals."""
+"""A plot's frame: a key of arms that wraps, axes, and where values stand."""
 
 from collections.abc import Mapping, Sequence
 from re import sub
@@ -68,7 +68,7 @@ class Canvas:
             y = self._y(y_axis, tick)
             self.drawing.grid_line(self._left, y, self._right, y)
             self.drawing.label(self._left - 8, y + 4, tick_words(tick), "end")
-        self.drawing.label(0, self.top - 10, y_axis.title)
+        self.drawing.label(0, self.top - 13, y_axis.title)
         if y_axis.ticks[0] < 0:
             y = self._y(y_axis, 0)
             self.drawing.base_line(self._left, y, self._right, y)
@@ -82,13 +82,13 @@ class Canvas:
         """Where two values meet, in px."""
         return self._x(x_axis, x), self._y(y_axis, y)
 
-    def estimate(
-        self, arm: str, axis: Axis, value: float, interval: Interval | None, y: float
-    ) -> None:
-        """A value with its interval, which is cut at the axis's ends."""
-        if interval:
-            ends = (max(interval.low, axis.ticks[0]), min(interval.high, axis.ticks[-1]))
-            self.drawing.whisker(self._x(axis, ends[0]), self._x(axis, ends[1]), y)
+    def interval(self, axis: Axis, interval: Interval, y: float) -> None:
+        """A lying interval, cut at the axis's ends."""
+        low, high = max(interval.low, axis.ticks[0]), min(interval.high, axis.ticks[-1])
+        self.drawing.whisker(self._x(axis, low), self._x(axis, high), y)
+
+    def value(self, axis: Axis, value: float, y: float, arm: str) -> None:
+        """An arm's mark."""
         self.drawing.mark(self._x(axis, value), y, self.series[arm])
 
     def svg(self, name: str, title: str, description: str) -> str:

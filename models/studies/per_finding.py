@@ -1,7 +1,7 @@
 """Finding by finding: differences between arms, and whether they go with how common each is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.downstream.metrics import Interval
 from models.studies.estimates import Group, Place
@@ -11,7 +11,10 @@ from models.studies.results import StudyResults
 
 @dataclass(frozen=True, slots=True)
 class FindingDifference:
-    """One finding's AUROC in an arm and in the reference; intervals are of this finding alone."""
+    """One finding's AUROC in an arm and in the reference, over the seeds that both have.
+
+    The interval is of this finding alone.
+    """
 
     arm: str
     place: Place
@@ -45,8 +48,10 @@ class Trend:
 
 def finding_differences(of: Group, arm: str, reference: str) -> Iterator[FindingDifference]:
     """Of every finding that the arms are compared on."""
-    if not of.shared_seeds(arm, reference):
+    seeds = of.shared_seeds(arm, reference)
+    if not seeds:
         return
+    both = replace(of, seeds=dict.fromkeys((arm, reference), seeds))
     for finding in of.findings:
         column = of.of.findings.index(finding)
         estimate = of.difference(arm, reference, [finding])
@@ -56,8 +61,8 @@ def finding_differences(of: Group, arm: str, reference: str) -> Iterator[Finding
             finding=finding,
             num_positives=of.of.num_positives[column],
             num_negatives=of.of.num_negatives[column],
-            auroc=of.mean(arm, [finding]).value,
-            reference_auroc=of.mean(reference, [finding]).value,
+            auroc=both.mean(arm, [finding]).value,
+            reference_auroc=both.mean(reference, [finding]).value,
             difference=estimate.value,
             interval=estimate.interval,
         )

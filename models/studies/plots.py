@@ -13,7 +13,7 @@ from models.studies.canvas import Canvas, series_of
 from models.studies.estimates import Place
 from models.studies.per_finding import FindingDifference
 from models.studies.results import LossCurve, StudyResults
-from models.studies.wording import count_words, difference_words
+from models.studies.wording import count_words, difference_words, place_words
 
 _PLOT_HEIGHT = 280
 _ROW, _GAP = 13, 9
@@ -46,18 +46,22 @@ def forest_plot(results: StudyResults, analysis: Analysis, place: Place) -> Stud
     height = _ROW * len(arms) + _GAP
     canvas = Canvas(series_of(results), arms, (left, WIDTH_PX - _COUNTS_PX), height * len(findings))
     canvas.across(axis)
-    canvas.base(axis, 0)
     canvas.drawing.label(WIDTH_PX, canvas.top - 6, "images with it", "end")
     for rank, (name, of) in enumerate(findings):
         top = canvas.top + height * rank
         canvas.drawing.text(left - 8, top + height / 2 + 4, name, "end")
         canvas.drawing.label(WIDTH_PX, top + height / 2 + 4, f"{of[0].num_positives:,}", "end")
         for one in of:
-            y = top + _GAP / 2 + _ROW * (arms.index(one.arm) + 0.5)
-            canvas.estimate(one.arm, axis, one.difference, one.interval, y)
+            if one.interval:
+                canvas.interval(axis, one.interval, top + _middle(arms, one))
+    canvas.base(axis, 0)  # over the intervals, whose edges would cut it, and under the marks
+    for rank, (_, of) in enumerate(findings):
+        for one in of:
+            y = canvas.top + height * rank + _middle(arms, one)
+            canvas.value(axis, one.difference, y, one.arm)
     largest = max(rows, key=lambda one: abs(one.difference))
     return StudyPlot(
-        title := f"{place.task}, {place.algorithm}: difference of each finding",
+        title := f"{place_words(place)}: difference of each finding",
         description := f"AUROC of {count_words(len(findings), 'finding')} less that of "
         f"{results.arms[0]}, with 95 % intervals, for {', '.join(arms)}; the finding that most "
         f"images show stands first. Largest: {largest.finding} in {largest.arm}, "
@@ -91,7 +95,7 @@ def long_tail_plot(results: StudyResults, analysis: Analysis, place: Place) -> S
     ]
     said = f" Spearman's correlation over findings: {'; '.join(found)}." if found else ""
     return StudyPlot(
-        title := f"{place.task}, {place.algorithm}: rare and common findings",
+        title := f"{place_words(place)}: rare and common findings",
         description := f"A mark for each finding and arm: its difference in AUROC against how many "
         f"training pairs of {results.arms[0]} show it, on a logarithmic axis.{said}",
         canvas.svg(f"tail {place.task} {place.algorithm}", title, description),
@@ -131,6 +135,11 @@ def curve_plot(results: StudyResults, algorithm: str) -> StudyPlot | None:
         canvas.svg(f"curve {algorithm}", title, description),
         "learning_curves",
     )
+
+
+def _middle(arms: Sequence[str], one: FindingDifference) -> float:
+    """Of an arm's line among those of a finding, in px."""
+    return _GAP / 2 + _ROW * (arms.index(one.arm) + 0.5)
 
 
 def _reach(rows: Sequence[FindingDifference]) -> float:

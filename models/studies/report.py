@@ -15,15 +15,18 @@ from models.studies.plots import StudyPlot, curve_plot, forest_plot, long_tail_p
 from models.studies.results import StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
 from models.studies.sections import (
+    Grid,
     arm_grid,
+    cell_grid,
     difference_grid,
     figure_grid,
+    finding_grid,
     group_words,
     trend_grid,
-    view_grid,
+    view_grids,
 )
 from models.studies.tables import study_tables
-from models.studies.wording import arm_summary, cell_words, verdict_words
+from models.studies.wording import arm_summary, cell_words, place_words, verdict_words
 
 NOTICE = "Synthetic images: not for clinical use"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -41,7 +44,8 @@ class ArmVerdict:
 def write_report(results: StudyResults, margin: float | None = None) -> dict[str, bytes]:
     """The files of a study's report, by name; the same results give the same bytes.
 
-    `report.html` needs no other file, script or network; `report.md` says the same without plots.
+    `report.html` needs no other file, script or network; `report.md` says the same without plots;
+    `verdict.txt` has a line for each arm.
 
     Args:
         results: Of all cells; failed ones are listed with their reasons.
@@ -52,21 +56,23 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         ValueError: If cells of one task were measured on different images.
     """
     analysis = analyse(results, margin)
+    verdicts = list(arm_verdicts(analysis, results))
     values = {
         "notice": NOTICE,
         "code_version": version("cxr-factory"),
         "results": results,
         "analysis": analysis,
-        "verdicts": list(arm_verdicts(analysis, results)),
+        "verdicts": verdicts,
         "scores": arm_grid(results, analysis) if analysis.groups else None,
+        "cells": cell_grid(analysis),
         "differences": difference_grid(analysis),
-        "views": view_grid(results, analysis),
+        "views": view_grids(results, analysis),
         "groups": [
-            (f"{one.place.task}, {one.place.algorithm}", group_words(one))
+            (place_words(one.place), group_words(one))
             for one in analysis.groups
             if one.place.view == ALL_VIEWS
         ],
-        "finding_plots": list(_finding_plots(results, analysis)),
+        "finding_parts": list(_finding_parts(results, analysis)),
         "trends": trend_grid(analysis),
         "curve_plots": [plot for one in results.algorithms if (plot := curve_plot(results, one))],
         "figures": figure_grid(results),
@@ -77,26 +83,32 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         name: _environment().get_template(name).render(values).encode()
         for name in ("report.html", "report.md")
     }
-    return pages | {f"{one.name}.csv": one.csv() for one in study_tables(results, analysis)}
+    said = "".join(f"{one.arm}: {one.summary}\n" for one in verdicts)
+    return (
+        pages
+        | {"verdict.txt": said.encode()}
+        | {f"{one.name}.csv": one.csv() for one in study_tables(results, analysis)}
+    )
 
 
 def arm_verdicts(analysis: Analysis, results: StudyResults) -> Iterator[ArmVerdict]:
     """Of every arm but the reference, in the plan's order."""
     for arm in results.arms[1:]:
         comparisons = tuple(
-            (f"{one.place.task}, {one.place.algorithm}", verdict_words(analysis, one))
+            (place_words(one.place), verdict_words(analysis, one))
             for one in analysis.differences
             if one.arm == arm and one.judged
         )
         yield ArmVerdict(arm, arm_summary(analysis, arm), comparisons)
 
 
-def _finding_plots(results: StudyResults, analysis: Analysis) -> Iterator[list[StudyPlot]]:
-    for one in analysis.groups:
-        if one.place.view == ALL_VIEWS:
-            plots = [of(results, analysis, one.place) for of in (forest_plot, long_tail_plot)]
-            if drawn := [plot for plot in plots if plot]:
-                yield drawn
+def _finding_parts(
+    results: StudyResults, analysis: Analysis
+) -> Iterator[tuple[list[StudyPlot], Grid]]:
+    """Plots and table of the findings of each algorithm and task."""
+    for place in dict.fromkeys(one.place for one in analysis.findings):
+        plots = [of(results, analysis, place) for of in (forest_plot, long_tail_plot)]
+        yield [plot for plot in plots if plot], finding_grid(analysis, place)
 
 
 @cache
@@ -109,8 +121,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain_text"] = _plain_text
+    environment.filters |= {"plain_text": _plain_text, "held": _held}
     return environment
+
+
+def _held(escaped: str) -> str:
+    """Words as HTML, no line to be broken within an interval."""
+    return sub(r"\([^()]*\d[^()]*\)", r'<span class="held">\g<0></span>', str(escaped))
 
 
 def _plain_text(words: str) -> str:

@@ -21,6 +21,7 @@ Shape suffixes: N images, R resamples, S seeds, P and Q images with and without 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +66,22 @@ def seed_distances(values_S: NDArray[np.float64], num_resamples: int) -> NDArray
         values_S: A figure of each seed.
         num_resamples: R; seeds are drawn the same for every figure.
     """
-    num_seeds = len(values_S)
-    if num_seeds == 1:
-        return np.zeros(num_resamples)
-    random = np.random.default_rng((RESAMPLING_SEED, num_seeds))
-    equal = 1 / num_seeds
-    shares_RS = random.multinomial(num_seeds, np.full(num_seeds, equal), num_resamples) / num_seeds
-    degrees = num_seeds - 1
-    unbiased = np.sqrt(num_seeds / degrees)
-    student_R = np.sqrt(degrees / random.chisquare(degrees, num_resamples))
-    distances_R: NDArray[np.float64] = unbiased * student_R * ((shares_RS - equal) @ values_S)
+    distances_R: NDArray[np.float64] = _seed_weights(len(values_S), num_resamples) @ values_S
     return distances_R
+
+
+@lru_cache(maxsize=8)
+def _seed_weights(num_seeds: int, num_resamples: int) -> NDArray[np.float64]:
+    """What each seed adds in each draw to the mean of all, (R, S); every row's sum is 0."""
+    if num_seeds == 1:
+        return np.zeros((num_resamples, 1))
+    random = np.random.default_rng((RESAMPLING_SEED, num_seeds))
+    equal, degrees = 1 / num_seeds, num_seeds - 1
+    shares_RS = random.multinomial(num_seeds, np.full(num_seeds, equal), num_resamples) / num_seeds
+    student_R = np.sqrt(degrees / random.chisquare(degrees, num_resamples))
+    stretch_R = np.sqrt(num_seeds / degrees) * student_R
+    weights_RS: NDArray[np.float64] = stretch_R[:, None] * (shares_RS - equal)
+    return weights_RS
 
 
 def resampled_auroc(

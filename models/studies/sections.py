@@ -15,10 +15,12 @@ from models.studies.results import MeasuredFigure, StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
 from models.studies.significance import Verdict
 from models.studies.wording import (
+    cell_words,
     count_words,
     difference_words,
     figure_words,
     p_words,
+    place_words,
     seed_words,
 )
 
@@ -42,7 +44,7 @@ def arm_grid(results: StudyResults, analysis: Analysis) -> Grid:
     }
     scores = {(one.arm, one.place): one for one in analysis.arms}
     return Grid(
-        ["arm", *(f"{place.task}, {place.algorithm}" for place in places)],
+        ["arm", *(place_words(place) for place in places)],
         [
             [
                 f"{arm} (reference)" if arm == analysis.reference else arm,
@@ -60,10 +62,10 @@ def arm_grid(results: StudyResults, analysis: Analysis) -> Grid:
 def difference_grid(analysis: Analysis) -> Grid:
     """Every comparison of the study: difference, p-values, verdict."""
     return Grid(
-        ["arm", "task", "algorithm", "difference (95 %)", "p", "corrected p", "verdict"],
+        ["arm", "task, algorithm", "difference (95 %)", "p", "corrected p", "verdict"],
         [
             [
-                *(one.arm, one.place.task, one.place.algorithm, _difference_words(one)),
+                *(one.arm, place_words(one.place), _difference_words(one)),
                 p_words(one.found.p_value if one.found else None),
                 p_words(one.found.corrected_p if one.found else None),
                 str(one.verdict),
@@ -75,39 +77,69 @@ def difference_grid(analysis: Analysis) -> Grid:
     )
 
 
-def view_grid(results: StudyResults, analysis: Analysis) -> Grid | None:
-    """The reference's macro AUROC and every arm's difference, by projection; None without any."""
-    groups = [one for one in analysis.groups if _has_views(analysis, one.place)]
-    if not groups:
-        return None
+def cell_grid(analysis: Analysis) -> Grid:
+    """Every training: its macro AUROC in each task."""
+    places = [one.place for one in analysis.groups if one.place.view == ALL_VIEWS]
+    tasks = list(dict.fromkeys(place.task for place in places))
+    scores = {
+        (one.cell, one.place.task): figure_words(one.value, one.interval)
+        for one in analysis.cells
+        if one.place.view == ALL_VIEWS
+    }
+    cells = dict.fromkeys(cell for cell, _ in scores)
+    return Grid(
+        ["training", *tasks],
+        [[cell_words(cell), *(scores.get((cell, task), "–") for task in tasks)] for cell in cells],
+        "cells",
+    )
+
+
+def view_grids(results: StudyResults, analysis: Analysis) -> list[tuple[str, Grid]]:
+    """The reference's macro AUROC and every arm's difference, by projection, for each group."""
     scores = {(one.arm, one.place): one for one in analysis.arms}
     differences = {(one.arm, one.place): one for one in analysis.differences}
     reference, others = results.arms[0], results.arms[1:]
-    return Grid(
-        [
-            *("task", "algorithm", "projection", "images", "findings", f"{reference}, AUROC"),
-            *(f"{arm} less {reference}" for arm in others),
-        ],
-        [
+    columns = ["projection", "images", "findings", f"{reference}, AUROC"]
+    columns += [f"{arm} less {reference}" for arm in others]
+    grids, groups = [], analysis.groups
+    for task, algorithm in dict.fromkeys((one.place.task, one.place.algorithm) for one in groups):
+        rows = [
             [
-                *(one.place.task, one.place.algorithm, one.place.view, f"{one.num_images:,}"),
-                str(len(one.findings)),
+                *(one.place.view, f"{one.num_images:,}", str(len(one.findings))),
                 _score_words(results, scores[reference, one.place]),
                 *(_difference_words(differences[arm, one.place]) for arm in others),
             ]
             for one in groups
+            if (one.place.task, one.place.algorithm) == (task, algorithm)
+        ]
+        if len(rows) > 1:
+            grids.append((place_words(Place(algorithm, task)), Grid(columns, rows, "differences")))
+    return grids
+
+
+def finding_grid(analysis: Analysis, place: Place) -> Grid:
+    """What a forest plot shows, as a table."""
+    rows = [one for one in analysis.findings if one.place == place]
+    arms = list(dict.fromkeys(one.arm for one in rows))
+    positives = {one.finding: one.num_positives for one in rows}
+    words = {(one.finding, one.arm): difference_words(one.difference, one.interval) for one in rows}
+    return Grid(
+        ["finding", "images with it", *arms],
+        [
+            [name, f"{num:,}", *(words[name, arm] for arm in arms)]
+            for name, num in sorted(positives.items(), key=lambda item: (-item[1], item[0]))
         ],
-        "differences",
+        "findings",
     )
 
 
 def trend_grid(analysis: Analysis) -> Grid:
     """Spearman's correlations with the number of training pairs."""
     return Grid(
-        ["arm", "task", "algorithm", "of", "findings", "correlation (95 %)"],
+        ["arm", "task, algorithm", "of", "findings", "correlation (95 %)"],
         [
             [
-                *(one.arm, one.place.task, one.place.algorithm),
+                *(one.arm, place_words(one.place)),
                 "AUROC" if one.figure == "AUROC" else f"difference to {analysis.reference}",
                 str(one.num_findings),
                 difference_words(one.correlation, one.interval)
@@ -166,12 +198,6 @@ def _difference_words(one: Difference) -> str:
     if one.found is None:
         return f"none: {one.reason}"
     return difference_words(one.found.value, one.found.interval)
-
-
-def _has_views(analysis: Analysis, place: Place) -> bool:
-    return any(
-        one.place.view != ALL_VIEWS and one.place.task == place.task for one in analysis.groups
-    )
 
 
 def _range_words(figures: Sequence[MeasuredFigure]) -> str:

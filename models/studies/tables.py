@@ -37,7 +37,7 @@ def study_tables(results: StudyResults, analysis: Analysis) -> list[Table]:
         _cells(analysis),
         _arms(analysis),
         _differences(analysis),
-        _findings(analysis),
+        _findings(results, analysis),
         _trends(analysis),
         _left_out(analysis),
         _curves(results),
@@ -85,18 +85,21 @@ def _differences(analysis: Analysis) -> Table:
     return Table("differences", ("arm", "reference", *_PLACE, "num_seeds", *names), rows)
 
 
-def _findings(analysis: Analysis) -> Table:
+def _findings(results: StudyResults, analysis: Analysis) -> Table:
+    seen = results.training_counts
     return Table(
         "findings",
         (
             *("arm", "reference", *_PLACE, "finding", "positives", "negatives"),
+            *("training_pairs", "reference_training_pairs"),
             *("auroc", "reference_auroc", "difference", "low", "high"),
         ),
         [
             (
                 *(one.arm, analysis.reference, *_place(one.place), one.finding),
-                *(one.num_positives, one.num_negatives, one.auroc, one.reference_auroc),
-                *(one.difference, *_bounds(one.interval)),
+                *(one.num_positives, one.num_negatives),
+                *(seen.get(arm, {}).get(one.finding) for arm in (one.arm, analysis.reference)),
+                *(one.auroc, one.reference_auroc, one.difference, *_bounds(one.interval)),
             )
             for one in analysis.findings
         ],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from models.downstream.metrics import Interval
 from models.studies.analysis import Analysis, Difference
+from models.studies.estimates import Place
 from models.studies.results import Cell
 from models.studies.significance import LEVEL, Compared, Verdict
 
@@ -57,6 +58,11 @@ def cell_words(cell: Cell) -> str:
     return f"{cell.arm}, {cell.algorithm}, seed {cell.seed}"
 
 
+def place_words(place: Place) -> str:
+    """Such as "zero_shot/nih, convirt"; the projection is said beside it."""
+    return f"{place.task}, {place.algorithm}"
+
+
 def arm_summary(analysis: Analysis, arm: str) -> str:
     """What all comparisons of an arm come to, in one sentence."""
     verdicts = [one.verdict for one in analysis.differences if one.arm == arm and one.judged]
@@ -87,8 +93,8 @@ def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
     if one.verdict is not Verdict.NOT_SHOWN:
         return f"{one.verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."
     said = (
-        f"No difference shown: {size}, corrected p {p_words(found.corrected_p)}. One smaller than "
-        f"about {found.smallest_shown:.3f} could not have been shown."
+        f"No difference shown: {size}, corrected p {p_words(found.corrected_p)}. A difference "
+        f"smaller than about {found.smallest_shown:.3f} could not have been shown."
     )
     if found.p_value < LEVEL:
         said += (

@@ -138,7 +138,7 @@ def test_task_of_one_class_only_compares_nothing_and_says_why() -> None:
         one.labels_NF[:] = 1
     found = _difference(analyse(small), "synthetic")
     assert (found.found, found.verdict) == (None, Verdict.NOT_COMPARED)
-    assert found.reason == "no seed was measured on both sides"
+    assert found.reason == "nothing of synthetic was measured"
 
 
 def test_unknown_labels_are_left_out() -> None:
@@ -173,12 +173,18 @@ def test_comparison_is_over_the_seeds_of_both_sides() -> None:
     assert _difference(analyse(kept), "synthetic").seeds == (1,)
     none = replace(kept, scored=tuple(one for one in kept.scored if one.cell.seed != 1))
     one = _difference(analyse(none), "synthetic")
-    assert (one.found, one.reason) == (None, "no seed was measured on both sides")
+    assert (one.found, one.reason) == (None, "they share no seed")
 
 
 def test_every_cell_failed_gives_an_analysis_without_figures() -> None:
     analysis = analyse(all_failed())
     assert (analysis.groups, analysis.arms, analysis.differences) == ((), (), ())
+
+
+def test_cell_that_is_none_of_the_study_is_refused() -> None:
+    small = study({"real": 1.0, "synthetic": 0.5}, seeds=(0,))
+    with pytest.raises(ValueError, match=r"seeds \[1\], got real-convirt-s0"):
+        analyse(replace(small, seeds=(1,)))
 
 
 def test_cells_measured_on_other_images_are_refused() -> None:

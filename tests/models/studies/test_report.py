@@ -75,6 +75,7 @@ def test_page_is_whole_in_itself(files: dict[str, bytes]) -> None:
     assert page.links == []
     assert not re.search(rb"url\(|@import", files["report.html"])
     assert len(set(page.ids)) == len(page.ids)
+    assert "<span" not in page.text
     assert page.text.count(NOTICE) == 2
     assert NOTICE in files["report.md"].decode()
 
@@ -121,7 +122,7 @@ def test_page_and_markdown_say_the_verdict_the_failure_and_the_limits(
 
 def test_markdown_tables_have_as_many_cells_in_every_row(files: dict[str, bytes]) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", files["report.md"].decode(), re.MULTILINE)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         lines = block.splitlines()
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1

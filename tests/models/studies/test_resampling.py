@@ -70,7 +70,7 @@ def test_p_values_over_seeds_stay_right_far_below_five_percent(num_seeds: int) -
     random = np.random.default_rng(2)
     p_values = np.array(
         [
-            two_sided_p(values_S.mean() + seed_distances(values_S, 4000))
+            two_sided_p(values_S.mean() + seed_distances(values_S, 2000))
             for values_S in random.normal(size=(_TRIALS, num_seeds))
         ]
     )
