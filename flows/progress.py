@@ -21,17 +21,16 @@ from rich.progress import (
 )
 
 from flows.pool_watch import LOOK_SECONDS
+from flows.pretrain import planned_run
 from flows.training_plans import PretrainPlan
 from flows.work import Work
 from models.vlp.training_log import LOG_FILE
-from storage.choice import release_of
 from storage.errors import FactoryError, ObjectMissing
 from storage.folders import KEEP_EVERY_SECONDS
 from storage.json_files import parse_json
-from storage.layout import DatasetLayout, model_folder
+from storage.layout import model_folder
 from storage.objects import LocalStore, ObjectStore, open_store
 from storage.records import Stage
-from tasks.training import run_name
 from tasks.waiting import idle_pools_of
 
 REFRESH_SECONDS = 0.5
@@ -74,10 +73,8 @@ def dataset_bars(open_work: Callable[[], Work]) -> Iterator[None]:
 @contextmanager
 def training_bar(root: str, plan: PretrainPlan) -> Iterator[None]:
     """A bar in optimiser steps, from the last line of a run's `log.jsonl`."""
-    store = open_store(root)
-    release = release_of(store, DatasetLayout(plan.dataset), plan.release, plan.slice)
-    log = f"{model_folder(run_name(plan.name, release))}/{LOG_FILE}"
-    with _log_bars(store, {"pretrain": log}):
+    log = f"{model_folder(planned_run(root, plan))}/{LOG_FILE}"
+    with _log_bars(open_store(root), {"pretrain": log}):
         yield
 
 

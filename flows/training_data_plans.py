@@ -6,7 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from flows.plans import ImageGateConfig, Name, Plan
+from models.vlp.phases import PhaseWeights
 from storage.review_rules import ReviewRules
+from tasks.corpus_pairs import CorpusPairs
+from tasks.release_pairs import ReleasePairs
+from tasks.training_mixture import MixtureParts
 
 _WEIGHT = Field(
     1.0,
@@ -40,6 +44,12 @@ class ReleaseSource(Plan):
     max_pairs: int | None = _MAX_PAIRS
     draw_seed: int = _DRAW_SEED
 
+    def pairs(self) -> ReleasePairs:
+        """What it names, its weight apart."""
+        return ReleasePairs(
+            self.dataset, self.release, self.slice, self.reviews, self.max_pairs, self.draw_seed
+        )
+
 
 class CorpusSource(Plan):
     """Real images of an ingested corpus's training patients.
@@ -63,6 +73,10 @@ class CorpusSource(Plan):
     max_pairs: int | None = _MAX_PAIRS
     draw_seed: int = _DRAW_SEED
 
+    def pairs(self) -> CorpusPairs:
+        """What it names, its weight apart."""
+        return CorpusPairs(self.corpus, self.text, self.audited_by, self.max_pairs, self.draw_seed)
+
 
 TrainingSource = Annotated[ReleaseSource | CorpusSource, Field(discriminator="kind")]
 
@@ -77,15 +91,20 @@ class Phase(Plan):
 
     @model_validator(mode="after")
     def _each_source_once(self) -> "Phase":
-        alike = [source.model_copy(update={"weight": 1.0}) for source in self.sources]
-        twice = next((one for number, one in enumerate(alike) if one in alike[:number]), None)
+        named = [source.pairs() for source in self.sources]
+        twice = next((one for number, one in enumerate(named) if one in named[:number]), None)
         if twice is not None:
-            name = twice.dataset if isinstance(twice, ReleaseSource) else twice.corpus
+            name = twice.dataset if isinstance(twice, ReleasePairs) else twice.corpus
             raise ValueError(
                 f"sources of a phase must differ, got {name!r} twice; give it one entry, "
                 "with the weight of both"
             )
         return self
+
+    def weight_of(self, pairs: ReleasePairs | CorpusPairs) -> float:
+        """Of a source in this phase; 0 where it is not in it."""
+        weights = (source.weight for source in self.sources if source.pairs() == pairs)
+        return next(weights, 0.0)
 
 
 class Mixture(Plan):
@@ -106,3 +125,13 @@ class Mixture(Plan):
                 f"shares of the phases must sum to 1, got {total:.6g}; change one of them"
             )
         return self
+
+    def parts(self) -> MixtureParts:
+        """The same as tasks take it: each source once, and its weight in every phase."""
+        named = [source.pairs() for phase in self.phases for source in phase.sources]
+        sources = [one for number, one in enumerate(named) if one not in named[:number]]
+        phases = [
+            PhaseWeights(phase.share, tuple(phase.weight_of(one) for one in sources))
+            for phase in self.phases
+        ]
+        return MixtureParts(tuple(sources), tuple(phases))

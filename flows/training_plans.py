@@ -1,4 +1,4 @@
-"""What a user fills in to train a model on a release, and to measure it."""
+"""What a user fills in to train a model, and to measure it."""
 
 from typing import Annotated, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from flows.downstream_plans import DownstreamTask
 from flows.plans import Name, PainterConfig, Plan
+from flows.training_data_plans import Mixture
 from models.downstream.zero_shot import ZeroShotConfig
 from models.engines import engine_config
 from models.vlp.configs import PretrainingConfig
@@ -14,10 +15,15 @@ from storage.review_rules import ReviewRules
 
 
 class PretrainPlan(Plan):
-    """A model to train on a release."""
+    """A model to train, on a release or on a mixture of sources."""
 
-    name: Name = Field(description="Of the model; the run is named <name>-r<release>.")
-    dataset: Name = Field(description="A dataset with a release.")
+    name: Name = Field(
+        description="Of the model; the run is named <name>-r<release>, of a mixture "
+        "<name>-mix-r<release>-r<release>… with the releases among its sources."
+    )
+    dataset: Name | None = Field(
+        None, description="A dataset with a release; None where a mixture is named."
+    )
     release: int | None = Field(None, ge=1, description="Release to read; None: the newest.")
     slice: Name | None = Field(
         None, description="A saved slice of the release; None: all of it. It names its release."
@@ -26,9 +32,27 @@ class PretrainPlan(Plan):
         default_factory=ReviewRules,
         description="What people's decisions leave out, as far as the release names them.",
     )
+    mixture: Mixture | None = Field(
+        None,
+        description="Several releases and corpora in place of the dataset, each with a release, "
+        "slice and reviews of its own.",
+    )
     model: PretrainingConfig = Field(
         default_factory=PretrainingConfig, description="Objective, towers and training."
     )
+
+    @model_validator(mode="after")
+    def _dataset_or_mixture(self) -> "PretrainPlan":
+        if (self.dataset is None) == (self.mixture is None):
+            named = "neither" if self.dataset is None else f"both (dataset {self.dataset!r})"
+            raise ValueError(f"a training needs a dataset or a mixture, got {named}; name one")
+        beside = (self.release, self.slice, self.reviews) != (None, None, ReviewRules())
+        if self.mixture is not None and beside:
+            raise ValueError(
+                "release, slice and reviews of a mixture are its sources', got some beside it; "
+                "move them there"
+            )
+        return self
 
 
 class PhantomSet(Plan):

@@ -123,8 +123,8 @@ class Corpus:
             for row, (_, image) in zip(rows, blobs, strict=True):
                 yield _image_of(row, image)
 
-    def image_notes(self, split: Split) -> Iterator[ImageNote]:
-        """What is stated of each image of a split; of no other's, a word is read.
+    def image_notes(self, split: Split | None) -> Iterator[ImageNote]:
+        """What is stated of each image of a split, or of all; of other splits nothing is read.
 
         Raises:
             ValueError: If this is a corpus of reports.

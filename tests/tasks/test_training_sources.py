@@ -76,7 +76,8 @@ def test_only_training_patients_are_trained_on_and_validation_patients_validated
     asked: list[Split] = []
     notes = Corpus.image_notes
 
-    def watched(self: Corpus, split: Split) -> Iterator[ImageNote]:
+    def watched(self: Corpus, split: Split | None) -> Iterator[ImageNote]:
+        assert split is not None
         asked.append(split)
         return notes(self, split)
 
