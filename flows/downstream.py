@@ -74,6 +74,6 @@ def _measure_retrieval(task: RetrievalTask, run: str, root: str) -> dict[str, An
 
 def _open_splits(name: str, labels: Labels, run: str, root: str) -> LabelledSplits:
     if isinstance(labels, CorpusLabels):
-        return read_label_splits(name, root, run, labels.corpus)
+        return read_label_splits(name, root, run, labels.corpus, labels.label_list)
     wanted = (labels.num_train_images, labels.num_validation_images, labels.num_test_images)
     return paint_label_splits(name, labels.painter, wanted, labels.seed)

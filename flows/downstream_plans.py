@@ -9,6 +9,7 @@ from models.downstream.few_labels import FineTuningConfig, LinearProbeConfig
 from models.downstream.grounding import GroundingConfig
 from models.downstream.retrieval import RetrievalConfig
 from models.engines import engine_config
+from models.vocabulary.label_lists import LabelList
 from storage.records import Split
 
 
@@ -58,6 +59,9 @@ class CorpusLabels(Plan):
 
     kind: Literal["corpus"] = "corpus"
     corpus: Name = Field(description="An ingested corpus of labelled images.")
+    label_list: LabelList = Field(
+        LabelList.CHESTXRAY14, description="What its images are classified by (docs/datasets.md)."
+    )
 
 
 class PhantomLabels(Plan):

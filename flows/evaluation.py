@@ -36,5 +36,7 @@ def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str,
 
 def _open_set(planned: EvaluationSet, root: str) -> LabelledImages:
     if isinstance(planned, CorpusSet):
-        return read_corpus_set(planned.name, root, planned.corpus, planned.split)
+        return read_corpus_set(
+            planned.name, root, planned.corpus, planned.split, planned.label_list
+        )
     return paint_phantom_set(planned.name, planned.painter, planned.num_images, planned.seed)

@@ -10,6 +10,7 @@ from flows.training_data_plans import Mixture
 from models.downstream.zero_shot import ZeroShotConfig
 from models.engines import engine_config
 from models.vlp.configs import PretrainingConfig
+from models.vocabulary.label_lists import LabelList
 from storage.records import Split
 from storage.review_rules import ReviewRules
 
@@ -75,6 +76,9 @@ class CorpusSet(Plan):
     kind: Literal["corpus"] = "corpus"
     name: Name = Field(description="Of the set, in the metrics.")
     corpus: Name = Field(description="An ingested corpus of labelled images.")
+    label_list: LabelList = Field(
+        LabelList.CHESTXRAY14, description="What its images are classified by (docs/datasets.md)."
+    )
     split: Split | None = Field(
         Split.TEST,
         description="Patients to evaluate on; None: all of them, for a corpus nothing learnt from.",

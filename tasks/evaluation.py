@@ -18,7 +18,7 @@ from models.engines import EngineConfig, EngineInfo, PaintedImage, PaintRequest
 from models.images import decode_png
 from models.painters.painting import PaintOutcome, PaintStationConfig
 from models.vocabulary.concepts import load_vocabulary
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label, LabelList, labels_of
 from storage.corpora import read_corpus
 from storage.errors import ObjectMissing
 from storage.folders import local_file
@@ -56,7 +56,13 @@ def paint_phantom_set(
 
 
 @task(name="read-corpus-set", cache_policy=NO_CACHE, persist_result=False)
-def read_corpus_set(name: str, root: str, corpus: str, split: Split | None) -> LabelledImages:
+def read_corpus_set(
+    name: str,
+    root: str,
+    corpus: str,
+    split: Split | None,
+    label_list: LabelList = LabelList.CHESTXRAY14,
+) -> LabelledImages:
     """Real images with their labels; the bootstrap groups them by patient.
 
     What the source states as possible is neither present nor absent: it counts for no AUROC.
@@ -65,13 +71,15 @@ def read_corpus_set(name: str, root: str, corpus: str, split: Split | None) -> L
         ValueError: If there is no such corpus, or it has no images.
     """
     images = list(read_corpus(open_store(root), corpus).images(split))
-    labels = [[label_of(image, finding) for finding in Finding] for image in images]
+    wanted = labels_of(label_list)
+    labels = [[label_of(image, label) for label in wanted] for image in images]
     return LabelledImages(
         name=name,
         images=[decode_png(image.image) for image in images],
-        labels_NF=np.array(labels, dtype=np.int8).reshape(len(images), len(Finding)),
+        labels_NF=np.array(labels, dtype=np.int8).reshape(len(images), len(wanted)),
         groups=tuple(image.patient_id for image in images),
         views=tuple(str(image.view or "unknown") for image in images),
+        findings=wanted,
     )
 
 
@@ -157,11 +165,11 @@ def painting(painter: EngineConfig) -> "Iterator[QueuePainter]":
         yield QueuePainter(queue)
 
 
-def label_of(image: CorpusImage, finding: Finding) -> int:
+def label_of(image: CorpusImage, label: Label) -> int:
     """1 present, 0 absent, -1 where the source states it as possible."""
-    if finding.value in image.labels:
+    if label.value in image.labels:
         return 1
-    return UNKNOWN if finding.value in image.uncertain_labels else 0
+    return UNKNOWN if label.value in image.uncertain_labels else 0
 
 
 class QueuePainter:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.downstream.scored_images import ScoredImages
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label, find_label
 from storage.errors import DamagedObject
 from storage.layout import model_folder
 from storage.objects import ObjectStore
@@ -63,7 +63,7 @@ def encode_scores(scored: Sequence[ScoredImages]) -> bytes:
         "labels": [labels_F for one in scored for labels_F in one.labels_NF.tolist()],
         "scores": [scores_F for one in scored for scores_F in one.scores_NF.tolist()],
     }
-    schema = SCHEMA.with_metadata({_FINDINGS: json.dumps(findings)})
+    schema = SCHEMA.with_metadata({_FINDINGS: json.dumps([one.value for one in findings])})
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_file(sink, schema, options=options) as writer:
@@ -75,7 +75,7 @@ def decode_scores(data: bytes, where: str) -> list[ScoredImages]:
     """The scores in an Arrow file; raises DamagedObject naming `where` when it holds none."""
     try:
         table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
-        findings = tuple(Finding(one) for one in json.loads(table.schema.metadata[_FINDINGS]))
+        findings = tuple(find_label(one) for one in json.loads(table.schema.metadata[_FINDINGS]))
         rows = table.to_pylist()
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
         raise DamagedObject(f"{where}: expected scores of images, got {data[:20]!r}") from error
@@ -85,7 +85,7 @@ def decode_scores(data: bytes, where: str) -> list[ScoredImages]:
     ]
 
 
-def _scored(at: str, findings: tuple[Finding, ...], rows: list[dict[str, object]]) -> ScoredImages:
+def _scored(at: str, findings: tuple[Label, ...], rows: list[dict[str, object]]) -> ScoredImages:
     views = tuple(str(row["view"]) for row in rows if row["view"] is not None)
     return ScoredImages(
         at=at,

@@ -15,7 +15,7 @@ from models.downstream.labelled_images import LabelledImages
 from models.downstream.labelled_splits import LabelledSplits
 from models.engines import EngineConfig
 from models.images import decode_png
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label, LabelList, labels_of
 from storage.corpora import Corpus, read_corpus
 from storage.objects import open_store
 from storage.readers.rows import CorpusImage
@@ -24,7 +24,13 @@ from tasks.evaluation import label_of, paint_phantom_set, trained_model
 
 
 @task(name="read-label-splits", cache_policy=NO_CACHE, persist_result=False)
-def read_label_splits(name: str, root: str, run: str, corpus: str) -> LabelledSplits:
+def read_label_splits(
+    name: str,
+    root: str,
+    run: str,
+    corpus: str,
+    label_list: LabelList = LabelList.CHESTXRAY14,
+) -> LabelledSplits:
     """A corpus's labelled images, as large as the run's image tower sees them.
 
     Raises:
@@ -33,10 +39,11 @@ def read_label_splits(name: str, root: str, run: str, corpus: str) -> LabelledSp
     """
     opened = read_corpus(open_store(root), corpus)
     size_px = trained_model(root, run).config.image_tower.image_size_px
+    labels = labels_of(label_list)
     return LabelledSplits(
-        train=_labelled(name, opened.images(Split.TRAIN), size_px),
-        validation=_labelled(name, held_out_images(opened, Split.VALIDATION), size_px),
-        test=_labelled(name, held_out_images(opened, Split.TEST), size_px),
+        train=_labelled(name, opened.images(Split.TRAIN), size_px, labels),
+        validation=_labelled(name, held_out_images(opened, Split.VALIDATION), size_px, labels),
+        test=_labelled(name, held_out_images(opened, Split.TEST), size_px, labels),
     )
 
 
@@ -64,7 +71,9 @@ def held_out_images(corpus: Corpus, split: Split) -> Iterator[CorpusImage]:
     return corpus.images(split)
 
 
-def _labelled(name: str, images: Iterable[CorpusImage], size_px: int) -> LabelledImages:
+def _labelled(
+    name: str, images: Iterable[CorpusImage], size_px: int, wanted: tuple[Label, ...]
+) -> LabelledImages:
     """Decoded one by one, so that only the small ones are held."""
     from models.vlp.images import fit_square  # imports torch
 
@@ -74,8 +83,8 @@ def _labelled(name: str, images: Iterable[CorpusImage], size_px: int) -> Labelle
     views: list[str] = []
     for image in images:
         squares.append(fit_square(decode_png(image.image), size_px))
-        labels.append([label_of(image, finding) for finding in Finding])
+        labels.append([label_of(image, label) for label in wanted])
         groups.append(image.patient_id)
         views.append(str(image.view or "unknown"))
-    labels_NF = np.array(labels, dtype=np.int8).reshape(len(squares), len(Finding))
-    return LabelledImages(name, squares, labels_NF, tuple(groups), tuple(views))
+    labels_NF = np.array(labels, dtype=np.int8).reshape(len(squares), len(wanted))
+    return LabelledImages(name, squares, labels_NF, tuple(groups), tuple(views), wanted)

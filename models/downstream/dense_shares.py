@@ -84,7 +84,7 @@ def _measure(
     share: float,
     rows: NDArray[np.int64],
 ) -> DenseShare:
-    reasons = _undefined(splits, rows)
+    reasons = _undefined(splits, rows, config.findings)
     columns = np.array(
         [k for k, finding in enumerate(config.findings) if finding not in reasons], np.int64
     )
@@ -114,10 +114,12 @@ def _measure(
     return DenseShare(share, len(rows), num_patients, measured.macro(), found, chosen)
 
 
-def _undefined(splits: LabelledSplits, rows: NDArray[np.int64]) -> dict[Finding, str]:
+def _undefined(
+    splits: LabelledSplits, rows: NDArray[np.int64], findings: tuple[Finding, ...]
+) -> dict[Finding, str]:
     """Findings that a draw cannot teach, or that cannot be chosen by or measured, and why."""
     reasons = {}
-    for column, finding in enumerate(splits.train.findings):
+    for column, finding in enumerate(findings):
         for what, labels_NF in (
             ("to train on", splits.train.labels_NF[rows]),
             ("to choose by", splits.validation.labels_NF),

@@ -15,7 +15,7 @@ from models.downstream.finding_scores import Classified, Resampling, classify, o
 from models.downstream.labelled_splits import LabelledSplits, draw_order, drawn_rows
 from models.downstream.metrics import bounds
 from models.downstream.scored_images import ScoredImages, scored_images
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label
 
 
 class SharesConfig(BaseModel):
@@ -200,7 +200,7 @@ def _measure(
     return ShareResult(share, len(rows), num_patients, classified, chosen, scored)
 
 
-def _untrainable(splits: LabelledSplits, rows: NDArray[np.int64]) -> dict[Finding, str]:
+def _untrainable(splits: LabelledSplits, rows: NDArray[np.int64]) -> dict[Label, str]:
     """Findings that a draw cannot teach, and why: all of them if none could be chosen by."""
     findings, labels_NF = splits.train.findings, splits.train.labels_NF[rows]
     found = {

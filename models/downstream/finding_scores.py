@@ -21,7 +21,7 @@ from models.downstream.metrics import (
     macro_interval,
     percentile_interval,
 )
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label
 
 
 class Resampling(NamedTuple):
@@ -71,16 +71,16 @@ class Classified:
 
     macro_auroc: float | None
     interval: Interval | None
-    per_finding: dict[Finding, FindingScore]
+    per_finding: dict[Label, FindingScore]
 
 
 def classify(
     scores_NF: NDArray[np.floating],
     labels_NF: NDArray[np.int8],
     groups: Sequence[str],
-    findings: Sequence[Finding],
+    findings: Sequence[Label],
     resampling: Resampling,
-    unscored: Mapping[Finding, str] = MappingProxyType({}),
+    unscored: Mapping[Label, str] = MappingProxyType({}),
 ) -> Classified:
     """AUROC per finding and their macro mean, with bootstrap intervals over patients.
 

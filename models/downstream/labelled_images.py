@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class LabelledImages:
     labels_NF: NDArray[np.int8]
     groups: tuple[str, ...]
     views: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = tuple(Finding)
+    findings: tuple[Label, ...] = tuple(Finding)
 
     def __post_init__(self) -> None:
         expected = (len(self.images), len(self.findings))

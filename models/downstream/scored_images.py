@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downstream.labelled_images import LabelledImages
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ScoredImages:
     """
 
     at: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Label, ...]
     labels_NF: NDArray[np.int8]
     scores_NF: NDArray[np.float64]
     patients: tuple[str, ...]

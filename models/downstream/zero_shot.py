@@ -16,8 +16,7 @@ from models.downstream.finding_scores import FindingScore, Resampling, classify
 from models.downstream.labelled_images import LabelledImages
 from models.downstream.metrics import Interval, bounds
 from models.downstream.scored_images import ScoredImages, scored_images
-from models.vocabulary.concepts import load_vocabulary
-from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import Label, synonyms_of
 
 
 class PromptStyle(StrEnum):
@@ -90,7 +89,7 @@ class ZeroShotResult:
     num_patients: int
     macro_auroc: float | None
     interval: Interval | None
-    per_finding: dict[Finding, FindingScore]
+    per_finding: dict[Label, FindingScore]
     config: ZeroShotConfig
     per_view: "dict[str, ZeroShotResult]" = field(default_factory=dict)
     scored: tuple[ScoredImages, ...] = ()
@@ -109,7 +108,7 @@ class ZeroShotResult:
 
 
 def prompt_terms(
-    model: ImageTextEncoder, finding: Finding, terms: Literal["canonical", "synonyms"]
+    model: ImageTextEncoder, finding: Label, terms: Literal["canonical", "synonyms"]
 ) -> list[str]:
     """What a finding is called in prompts, the canonical term first.
 
@@ -117,14 +116,13 @@ def prompt_terms(
     """
     if terms == "canonical":
         return [finding.term]
-    synonyms = load_vocabulary().of_finding(finding).synonyms
-    return [finding.term, *(name for name in synonyms if model.knows(name))]
+    return [finding.term, *(name for name in synonyms_of(finding) if model.knows(name))]
 
 
 def zero_shot_scores(
     model: ImageTextEncoder,
     images: Sequence[NDArray[np.uint8]],
-    findings: Sequence[Finding],
+    findings: Sequence[Label],
     config: ZeroShotConfig,
 ) -> NDArray[np.float64]:
     """Probability of each finding in each image: softmax over two cosines, styles averaged, (N, F).

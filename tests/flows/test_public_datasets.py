@@ -3,15 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.cli import _run, app
 from flows.ingest import ingest_corpus
+from models.downstream.scored_images import scored_images
+from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import LabelList, find_label
 from storage.corpora import read_corpus
 from storage.objects import LocalStore
 from storage.readers.kinds import CorpusKind
 from storage.records import Split
-from tests.storage.readers.made_datasets import make_chexpert, make_rsna
+from tasks.evaluation import read_corpus_set
+from tasks.image_scores import decode_scores, encode_scores
+from tests.storage.readers.made_datasets import make_chexpert, make_covidx, make_rsna
 
 
 def _call(*words: str) -> int:
@@ -49,3 +55,16 @@ def test_ingest_chexpert_is_restricted_and_keeps_uncertain_labels_and_the_offici
     assert (test.patient_id, test.labels) == ("patient64741", ("Edema",))
     stated = {image.image_id: image.uncertain_labels for image in corpus.images(Split.TRAIN)}
     assert stated["train/patient00002/study2/view1_frontal"] == ("Edema",)
+
+
+def test_corpus_set_is_labelled_by_the_list_that_its_plan_names(tmp_path: Path) -> None:
+    lines = ["1 a.png COVID-19 cohen", "2 b.png pneumonia rsna", "3 c.png normal rsna"]
+    source = make_covidx(tmp_path / "covidx", ["9 z.png normal rsna"], lines)
+    root = str(tmp_path / "root")
+    ingest_corpus(CorpusKind.COVIDX, str(source), "covidx", root)
+    found = read_corpus_set.fn("covid", root, "covidx", Split.TEST, LabelList.COVIDX)
+    assert found.findings == (find_label("COVID-19"), Finding.PNEUMONIA)
+    assert found.labels_NF.tolist() == [[1, 0], [0, 1], [0, 0]]
+    scored = scored_images(found, np.zeros((3, 2)))
+    (again,) = decode_scores(encode_scores([scored]), "scores")
+    assert again.findings == found.findings

@@ -14,6 +14,7 @@ from models.downstream.zero_shot import (
     zero_shot_scores,
 )
 from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import find_label
 
 PLAIN = ZeroShotConfig(prompt_styles=(PromptStyle.FINDING,), terms="canonical")
 
@@ -161,3 +162,13 @@ def test_labelled_images_wrong_shapes_and_labels_are_refused() -> None:
         LabelledImages("x", images, np.zeros((1, 14), np.int8), ())
     with pytest.raises(ValueError, match=r"got \[5\]"):
         LabelledImages("x", images, np.full((1, 14), 5, np.int8), ("a",))
+
+
+def test_prompts_of_a_label_that_is_no_finding_are_its_own_words() -> None:
+    class Reader(KnowingModel):
+        def knows(self, text: str) -> bool:
+            return "metallic" not in text
+
+    label = find_label("Foreign Object")
+    assert prompt_terms(Reader(), label, "canonical") == ["foreign object"]
+    assert prompt_terms(Reader(), label, "synonyms") == ["foreign object", "foreign body"]
