@@ -166,14 +166,14 @@ def block_maker(
 
 
 @contextmanager
-def served(root: str) -> Iterator[tuple[str, int]]:
-    """The browser as a process of its own, ready to answer."""
+def served(root: str, *options: str) -> Iterator[tuple[str, int]]:
+    """The browser as a process of its own, ready to answer; options as `browse` takes them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).parent / "cxr-factory"), "browse"]
     server = subprocess.Popen(
-        [*command, "--root", root, "--port", str(port)], stdout=subprocess.DEVNULL
+        [*command, "--root", root, "--port", str(port), *options], stdout=subprocess.DEVNULL
     )
     try:
         while server.poll() is None:

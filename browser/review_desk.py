@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from browser.columns import Rows
 from browser.open_tables import OpenTable
+from browser.remembered import Remembered
 from browser.review_columns import Standing, review_facets
 from storage.layout import DatasetLayout, Table
 from storage.objects import ObjectStore
 from storage.releases import Release
 from storage.review_records import Review
 from storage.reviews import append_reviews, read_reviews, review_table, standing_reviews
-from storage.slice_scan import matching_ids
+from storage.slice_scan import matching_rows
 from storage.slices import Slice, slice_content
 from storage.table_schemas import Lineage
 from storage.tables import open_lance, table_exists
@@ -24,6 +29,7 @@ from storage.tables import open_lance, table_exists
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_MAX_SLICES_BYTES = 8 << 20  # of the rows that slices mean, a bit a row
 _MAX_HELD = 8  # datasets whose decisions are in memory
 
 
@@ -53,7 +59,8 @@ class Desk:
         self.reviewer = reviewer
         self._store = store
         self._decisions: OrderedDict[str, Decisions] = OrderedDict()
-        self._sizes: dict[tuple[str, str, bytes], int] = {}
+        self._slices: Remembered[tuple[str, str, bytes], NDArray[np.uint8]]
+        self._slices = Remembered(_MAX_SLICES_BYTES, lambda bits: bits.nbytes)
         self._lock = Lock()
 
     def decisions(self, dataset: str) -> Decisions:
@@ -80,10 +87,19 @@ class Desk:
 
     def slice_size(self, release: Release, wanted: Slice) -> int:
         """How many pairs a slice of a release means; counted once, since it never changes."""
-        key = (release.release_id, release.created_at, slice_content(wanted))
-        if key not in self._sizes:
-            self._sizes[key] = len(matching_ids(self._store, release, wanted.filter))
-        return self._sizes[key]
+        return int(np.bitwise_count(self._slice_bits(release, wanted)).sum())
+
+    def slice_rows(self, release: Release, wanted: Slice, num_rows: int) -> Rows:
+        """Which rows of a release's pairs a slice means; of as many as the table has."""
+        bits = self._slice_bits(release, wanted)
+        return np.unpackbits(bits, count=num_rows).view(np.bool_)
+
+    def _slice_bits(self, release: Release, wanted: Slice) -> NDArray[np.uint8]:
+        """The rows that a slice means, a bit each: training's own scan of the table."""
+        return self._slices.get(
+            (release.release_id, release.created_at, slice_content(wanted)),
+            lambda: np.packbits(matching_rows(self._store, release, wanted.filter)),
+        )
 
     def add(self, release: Release, reviews: Sequence[Review]) -> None:
         """Put decisions into the dataset's table in one commit; those that are there stay as is.

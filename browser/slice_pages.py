@@ -17,11 +17,11 @@ from browser.library import Library
 from browser.problems import Problem
 from browser.rendering import number, plain, render
 from browser.review_columns import STATUS
+from browser.review_desk import Desk
 from browser.review_forms import Dataset, Posted, desk_there, field, number_field
 from browser.slice_filters import page_filters, slice_filter
 from storage.errors import FactoryError, PlanMismatch
 from storage.layout import DatasetLayout, Table
-from storage.slice_scan import matching_ids
 from storage.slices import Slice, SliceFilter, read_slice, save_slice, slice_names
 
 router = APIRouter(prefix="/review", include_in_schema=False)
@@ -74,8 +74,8 @@ def save(request: Request, dataset: Dataset, form: Posted) -> Response:
     filters = parse_filters(parse_qsl(field(form, "query")), index.facets, index.bounds)
     asked = Asked(opened, filters)
     wanted = slice_filter(filters, index.facets[ENTITY].values)
-    _require_same(library, asked, wanted)
     saved = Slice(release=opened.release.number, filter=wanted)
+    _require_same(desk_there(request), asked, saved)
     try:
         save_slice(library.store, DatasetLayout(dataset), name, saved)
     except PlanMismatch as error:
@@ -84,16 +84,16 @@ def save(request: Request, dataset: Dataset, form: Posted) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
 
 
-def _require_same(library: Library, asked: Asked, wanted: SliceFilter) -> None:
+def _require_same(desk: Desk, asked: Asked, wanted: Slice) -> None:
     """Refuse a slice that would mean other pairs than the page shows."""
     opened, filters = asked.opened, asked.filters
-    rows = opened.answers.rows(filters)
-    shown = {opened.index.sample_id(row) for row in np.flatnonzero(rows).tolist()}
-    meant = matching_ids(library.store, opened.release, wanted)
-    if shown != meant:
+    shown = opened.answers.rows(filters)
+    meant = desk.slice_rows(opened.release, wanted, opened.index.num_rows)
+    if not np.array_equal(shown, meant):
         raise Problem(
             HTTPStatus.CONFLICT,
-            f"The page shows {len(shown)} pairs, and a slice of its filters means {len(meant)}.",
+            f"The page shows {np.count_nonzero(shown)} pairs, and a slice of its filters means "
+            f"{np.count_nonzero(meant)}.",
             _why(filters, opened.release.dataset),
         )
 

@@ -45,17 +45,18 @@ _SOURCES = {  # what each field of a filter reads
 
 def matching_ids(store: ObjectStore, release: Release, wanted: SliceFilter) -> frozenset[str]:
     """Ids of the release's samples that a filter means; decisions are those the release names."""
-    standing = standing_reviews(released_reviews(store, release)) if wanted.reviews else {}
-    columns = {"sample_id": "sample_id"}
-    for field in wanted.model_dump(exclude_defaults=True):
-        columns |= _SOURCES[field]
-    dataset = open_table(store, release, Table.PAIRS)
     found: set[str] = set()
-    with lance_errors(dataset.uri):
-        for batch in dataset.scanner(columns=columns).to_batches():
-            ids = np.array(batch["sample_id"].to_pylist(), object)
-            found.update(ids[rows_meant(batch, wanted, standing)].tolist())
+    for batch, rows in _scanned(store, release, wanted, {"sample_id": "sample_id"}):
+        ids = np.array(batch["sample_id"].to_pylist(), object)
+        found.update(ids[rows].tolist())
     return frozenset(found)
+
+
+def matching_rows(store: ObjectStore, release: Release, wanted: SliceFilter) -> Rows:
+    """Which of the release's pairs a filter means, in the order of their table, (N,)."""
+    columns = {"sample_id": "sample_id"} if wanted.reviews else {"index": "index"}
+    parts = [rows for _, rows in _scanned(store, release, wanted, columns)]
+    return np.concatenate([np.zeros(0, bool), *parts])
 
 
 def rows_meant(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) -> Rows:
@@ -64,6 +65,20 @@ def rows_meant(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) 
     for condition in _conditions(batch, wanted, standing):
         rows &= condition
     return rows
+
+
+def _scanned(
+    store: ObjectStore, release: Release, wanted: SliceFilter, columns: Mapping[str, str]
+) -> Iterator[tuple[pa.RecordBatch, Rows]]:
+    """Batches of these columns and of those that a filter reads, each with the rows it means."""
+    standing = standing_reviews(released_reviews(store, release)) if wanted.reviews else {}
+    read = dict(columns)
+    for field in wanted.model_dump(exclude_defaults=True):
+        read |= _SOURCES[field]
+    dataset = open_table(store, release, Table.PAIRS)
+    with lance_errors(dataset.uri):
+        for batch in dataset.scanner(columns=read).to_batches():
+            yield batch, rows_meant(batch, wanted, standing)
 
 
 def _conditions(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) -> Iterator[Rows]:

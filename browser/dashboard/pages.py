@@ -10,6 +10,7 @@ from browser.asking import Name, Number, library_of
 from browser.dashboard.assembled import Dashboards
 from browser.dashboard.plots import Plot, PlotData
 from browser.dashboard.real import comparable_corpora, named_corpus
+from browser.examples.searching import has_embeddings
 from browser.problems import ProblemText, not_found
 from browser.rendering import render
 
@@ -35,6 +36,7 @@ def dashboard(request: Request, name: Name, number: Number, corpus: CorpusName =
         "dashboard.html",
         release=library.release(name, number),
         numbers=library.numbers(name),
+        has_embeddings=has_embeddings(library, name),
         plots=_plots(request, name, number, corpus),
         corpora=comparable_corpora(library),
         corpus=chosen or "",
