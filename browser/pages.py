@@ -105,6 +105,15 @@ def changes(request: Request, name: Name, before: int, after: int) -> Response:
     return render(request, "changes.html", name=name, changes=comparison, numbers=numbers)
 
 
+@router.get("/datasets/{name}/newest/{table}")
+def newest(request: Request, name: Name, table: TableName) -> Response:
+    """A table of the newest release, filtered alike: what links that outlive a release name."""
+    release = library_of(request).newest(name)
+    opened = open_asked(request, name, release.number, table)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/datasets/{name}/{release.number}/{opened.table}{query}", 307)
+
+
 @router.get("/datasets/{name}/{number}")
 def release(name: Name, number: Number) -> Response:
     """A release begins with its pairs."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -32,7 +33,7 @@ def show_acceptance(dataset: str, selection: Selection) -> None:
     create_table_artifact(
         table=rows,
         key=f"{artifact_key(dataset)}-acceptance",
-        description=f"{said} {_of_dataset(dataset)}".rstrip(),
+        description=f"{said} {_of_dataset(dataset)} {_of_reasons(dataset, selection)}".rstrip(),
     )
 
 
@@ -67,6 +68,14 @@ def show_release(root: str, release: Release) -> None:
 
 def _of_dataset(dataset: str) -> str:
     return browser_links({"See its samples": f"/datasets/{dataset}"})
+
+
+def _of_reasons(dataset: str, selection: Selection) -> str:
+    """To the newest release's rejects of each reason; a table's cells cannot link."""
+    rejects = f"/datasets/{dataset}/newest/rejects?reason="
+    pages = {str(reason): rejects + quote(str(reason)) for reason in sorted(selection.rejected)}
+    links = browser_links(pages)
+    return f"Refused: {links}" if links else ""
 
 
 def show_idle_pools(dataset: str, pools: Sequence[IdlePool]) -> None:

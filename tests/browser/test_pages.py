@@ -290,3 +290,13 @@ def test_page_that_is_remembered_names_a_release_made_since(tmp_path: Path) -> N
     link = f'href="/datasets/{NAME}/2/pairs"'
     assert (link in before.text, link in after.text) == (False, True)
     assert "8 of 8 pairs" in after.text
+
+
+def test_link_to_the_newest_release_keeps_its_filters(client: TestClient) -> None:
+    newest = f"/datasets/{NAME}/newest"
+    answer = client.get(f"{newest}/rejects?reason=constant", follow_redirects=False)
+    where = f"/datasets/{NAME}/1/rejects?reason=constant"
+    assert (answer.status_code, answer.headers["location"]) == (307, where)
+    assert "of 7 rejects" in client.get(f"{newest}/rejects?reason=constant").text
+    assert client.get(f"{newest}/samples").status_code == 404
+    assert client.get("/datasets/nowhere/newest/pairs").status_code == 404

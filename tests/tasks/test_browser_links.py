@@ -1,10 +1,13 @@
 """What Prefect's UI shows of a dataset leads to its samples, where a browser is named."""
 
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from storage.layout import Table
+from storage.records import RejectionReason
 from storage.releases import Release
 from storage.selection import SelectionRules, select
 from storage.units import partition
@@ -48,6 +51,20 @@ def test_artifacts_link_to_the_samples(
         )
     link = "[See its samples](http://browser.example:4300/datasets/tiny)"
     assert acceptance["description"].endswith(f"units missing. {link}")
+
+
+def test_acceptance_links_each_reason_to_its_rejects(
+    shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BROWSER_URL, "http://browser.example:4300/")
+    refused = {RejectionReason.MISSING_ENTITY: 2, RejectionReason.CONSTANT: 3}
+    nothing = select(partition(None, 8, 4), {}, SelectionRules(target=None))
+    show_acceptance("tiny", replace(nothing, rejected=refused))
+    rejects = "http://browser.example:4300/datasets/tiny/newest/rejects?reason="
+    links = " · ".join(
+        f"[{reason}]({rejects}{quote(reason)})" for reason in sorted(map(str, refused))
+    )
+    assert shown[0]["description"].endswith(f"Refused: {links}")
 
 
 def test_artifacts_link_nowhere_without_a_browser(
