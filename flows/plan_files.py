@@ -22,15 +22,24 @@ def load_plan(path: Path, plan_type: type[PlanT], changes: Sequence[str] = ()) -
     Raises:
         ValueError: One line: the file, the field, what was expected and what came.
     """
-    if not path.is_file():
-        raise ValueError(f"plan must be a YAML file, got {str(path)!r}, which does not exist")
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    settings = read_settings(path)
     for change in changes:
         settings = _changed(settings, change)
     return parse_plan(settings, plan_type, source=str(path))
+
+
+def read_settings(path: Path) -> Any:
+    """What a YAML file says, not validated.
+
+    Raises:
+        ValueError: One line: there is no such file, or it is not YAML.
+    """
+    if not path.is_file():
+        raise ValueError(f"plan must be a YAML file, got {str(path)!r}, which does not exist")
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def parse_plan(settings: Any, plan_type: type[PlanT], source: str) -> PlanT:

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -32,6 +34,9 @@ from storage.layout import model_folder
 from storage.objects import LocalStore, ObjectStore, open_store
 from storage.records import Stage
 from tasks.waiting import idle_pools_of
+
+if TYPE_CHECKING:
+    from flows.study_estimate import StudyEstimate  # imports every flow that a study runs
 
 REFRESH_SECONDS = 0.5
 PAINTER_STAGES = ("autoencoder", "denoiser")
@@ -84,6 +89,27 @@ def finetuning_bars(root: str, run: str) -> Iterator[None]:
     logs = {stage: f"{model_folder(run)}/{stage}.{LOG_FILE}" for stage in PAINTER_STAGES}
     with _log_bars(open_store(root), logs):
         yield
+
+
+@contextmanager
+def study_bar(look: "Callable[[], StudyEstimate]") -> Iterator[None]:
+    """A bar in cells, with what is left at the pace of those that are finished."""
+    with _bars("cells") as progress:
+        bar = progress.add_task("study", total=None)
+
+        def refresh() -> None:
+            found = look()
+            left = found.seconds_left
+            about = f", {timedelta(seconds=round(left))} left" if left else ""
+            progress.update(
+                bar,
+                completed=found.num_finished,
+                total=found.num_cells,
+                description=f"{found.name}{about}",
+            )
+
+        with _every(KEEP_EVERY_SECONDS, refresh):
+            yield
 
 
 @contextmanager

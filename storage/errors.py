@@ -61,5 +61,9 @@ class DispatchFailed(FactoryError):
     """Work pools cannot take the work: no deployment, pool, worker or Prefect server."""
 
 
+class CellFailed(FactoryError):
+    """A training of a study gave no result, for a reason of its own; the others go on."""
+
+
 class RunCancelled(FactoryError):
     """Somebody cancelled this run in Prefect."""

@@ -195,13 +195,18 @@ class StudyLayout:
         """The data of every arm, as it was when the first cell began; written once."""
         return f"{self.folder}/arms.json"
 
+    @property
+    def cells_folder(self) -> str:
+        """Prefix of the cells' results."""
+        return f"{self.folder}/cells/"
+
     def cell(self, cell: str) -> str:
         """What a cell found; written once."""
-        return f"{self.folder}/cells/{valid_name('cell', cell)}.json"
+        return f"{self.cells_folder}{valid_name('cell', cell)}.json"
 
-    def cell_scores(self, cell: str, attempt: str) -> str:
-        """What images were given by one attempt at a cell; the cell's file names it."""
-        return f"{self.folder}/scores/{valid_name('cell', cell)}/{attempt}.arrow"
+    def cell_scores(self, cell: str, attempt: str, number: int) -> str:
+        """What the images of one task were given by an attempt at a cell, whose result names it."""
+        return f"{self.folder}/scores/{valid_name('cell', cell)}/{attempt}/{number}.arrow"
 
     def cell_failures(self, cell: str) -> str:
         """Prefix of a cell's failures."""

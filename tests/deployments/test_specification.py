@@ -43,6 +43,7 @@ def test_gpu_pools_have_the_flows_that_dispatch_expects_there() -> None:
         "paint-image-shard": "gpu-image",
         "pretrain": "gpu-image",
         "finetune-painter": "gpu-image",
+        "study-cell": "gpu-image",
         "judge-image-shard": "gpu-judge",
     }
     assert found == {name: on_gpus.get(name, "cpu") for name in found}
