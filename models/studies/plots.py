@@ -13,7 +13,7 @@ from models.studies.canvas import Canvas, series_of
 from models.studies.estimates import Place
 from models.studies.per_finding import FindingDifference
 from models.studies.results import LossCurve, StudyResults
-from models.studies.wording import count_words, difference_words, place_words
+from models.studies.wording import count_words, difference_words, finding_words, place_words
 
 _PLOT_HEIGHT = 280
 _ROW, _GAP = 13, 9
@@ -49,7 +49,7 @@ def forest_plot(results: StudyResults, analysis: Analysis, place: Place) -> Stud
     canvas.drawing.label(WIDTH_PX, canvas.top - 6, "images with it", "end")
     for rank, (name, of) in enumerate(findings):
         top = canvas.top + height * rank
-        canvas.drawing.text(left - 8, top + height / 2 + 4, name, "end")
+        canvas.drawing.text(left - 8, top + height / 2 + 4, finding_words(name), "end")
         canvas.drawing.label(WIDTH_PX, top + height / 2 + 4, f"{of[0].num_positives:,}", "end")
         for one in of:
             if one.interval:
@@ -64,7 +64,7 @@ def forest_plot(results: StudyResults, analysis: Analysis, place: Place) -> Stud
         title := f"{place_words(place)}: difference of each finding",
         description := f"AUROC of {count_words(len(findings), 'finding')} less that of "
         f"{results.arms[0]}, with 95 % intervals, for {', '.join(arms)}; the finding that most "
-        f"images show stands first. Largest: {largest.finding} in {largest.arm}, "
+        f"images show stands first. Largest: {finding_words(largest.finding)} in {largest.arm}, "
         f"{difference_words(largest.difference, largest.interval)}. Intervals are of each finding "
         "alone, not corrected for their number; those that reach beyond the axis are cut at it.",
         canvas.svg(f"forest {place.task} {place.algorithm}", title, description),

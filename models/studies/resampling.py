@@ -30,7 +30,7 @@ from models.downstream.metrics import resample_weights
 
 RESAMPLING_SEED = 20_261  # any; the same for every study, so that a report can be made again
 _LEAST_RESAMPLES = 2_000
-_RESAMPLES_PER_COMPARISON = 200  # the smallest p-value, 2 / R, times all comparisons is then 0.01
+_RESAMPLES_PER_COMPARISON = 100  # the smallest p-value, 2 / R, times all comparisons is then 0.02
 _CHUNK = 500  # resamples whose weights are in memory, and mostly in the processor's cache, at once
 
 

@@ -19,6 +19,7 @@ from models.studies.wording import (
     count_words,
     difference_words,
     figure_words,
+    finding_words,
     p_words,
     place_words,
     seed_words,
@@ -126,7 +127,7 @@ def finding_grid(analysis: Analysis, place: Place) -> Grid:
     return Grid(
         ["finding", "images with it", *arms],
         [
-            [name, f"{num:,}", *(words[name, arm] for arm in arms)]
+            [finding_words(name), f"{num:,}", *(words[name, arm] for arm in arms)]
             for name, num in sorted(positives.items(), key=lambda item: (-item[1], item[0]))
         ],
         "findings",
@@ -182,7 +183,9 @@ def group_words(group: GroupFacts) -> str:
     patients = count_words(group.num_patients, "patient")
     said = f"{images} of {patients}, {count_words(len(group.findings), 'finding')}"
     if group.left_out:
-        names = "; ".join(f"{name} ({reason})" for name, reason in group.left_out.items())
+        names = "; ".join(
+            f"{finding_words(name)} ({reason})" for name, reason in group.left_out.items()
+        )
         said += f". Left out on all sides: {names}"
     return f"{said}."
 

@@ -63,17 +63,25 @@ def place_words(place: Place) -> str:
     return f"{place.task}, {place.algorithm}"
 
 
+def finding_words(finding: str) -> str:
+    """A finding's name for people: "Pleural Thickening"."""
+    return finding.replace("_", " ")
+
+
 def arm_summary(analysis: Analysis, arm: str) -> str:
     """What all comparisons of an arm come to, in one sentence."""
-    verdicts = [one.verdict for one in analysis.differences if one.arm == arm and one.judged]
-    if not verdicts:
+    judged = [one for one in analysis.differences if one.arm == arm and one.judged]
+    if not judged:
         return "Nothing was measured."
+    verdicts = [one.verdict for one in judged]
     counts = [
         f"{verdict} in {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts
     ]
     (*first, last) = counts
     said = f"{', '.join(first)} and {last}" if first else last
-    return f"{said[0].upper()}{said[1:]} of {count_words(len(verdicts), 'comparison')}."
+    said = f"{said[0].upper()}{said[1:]} of {count_words(len(verdicts), 'comparison')}."
+    alone = any(len(one.seeds) == 1 for one in judged if one.found)
+    return f"{said} With one seed a side, of those trainings alone." if alone else said
 
 
 def verdict_words(analysis: Analysis, one: Difference) -> str:
@@ -106,23 +114,20 @@ def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
 
 def _view_words(analysis: Analysis, one: Difference) -> str:
     """Whether it is seen within a projection too: labels can go with projection."""
-    within = [
-        other
+    within = {
+        other.place.view: other.found.interval
         for other in analysis.differences
-        if other.arm == one.arm
-        and (other.place.task, other.place.algorithm) == (one.place.task, one.place.algorithm)
+        if (other.arm, place_words(other.place)) == (one.arm, place_words(one.place))
         and other.found
         and not other.judged
-    ]
-    if not within or any(
-        other.found and (other.found.interval.low > 0 or other.found.interval.high < 0)
-        for other in within
-    ):
+    }
+    better = one.verdict is Verdict.BETTER
+    seen = [of.low > 0 if better else of.high < 0 for of in within.values()]
+    if not within or any(seen):
         return ""
-    names = " nor ".join(other.place.view for other in within)
     return (
-        f" Within {names} alone the interval holds no difference: there are fewer images in each, "
-        "or what differs is how well projections are told apart."
+        f" Not so within {' or '.join(within)} alone, where 95 % intervals reach no difference: "
+        "fewer images are in each, or what differs is how well projections are told apart."
     )
 
 

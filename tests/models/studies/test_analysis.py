@@ -193,3 +193,25 @@ def test_cells_measured_on_other_images_are_refused() -> None:
         by_task([first, replace(second, patients=second.patients[::-1])])
     with pytest.raises(ValueError, match=f"{TASK}.* real-convirt-s0 twice"):
         by_task([first, first])
+
+
+def test_studies_of_arms_that_do_not_differ_seldom_say_that_one_does() -> None:
+    """Three comparisons in each of two tasks: the correction is for all six together."""
+    arms, trials, stated, covered = ("real", "b", "c", "d"), 30, 0, []
+    for trial in range(trials):
+        scored: list[ScoredSet] = []
+        for place, task in enumerate(("zero_shot/a", "zero_shot/b")):
+            luck = np.random.default_rng((trial, place)).normal(1.0, 0.25, 12)
+            of = dict(zip(cells(dict.fromkeys(arms, 0.0), (0, 1, 2)), luck, strict=True))
+            scored += scored_sets(
+                of, findings=("edema", "mass"), num_images=80, own_noise=0.5, views=False,
+                task=task, seed=2 * trial + place,
+            )  # fmt: skip
+        results = StudyResults("null", arms, ("convirt",), (0, 1, 2), tuple(scored))
+        differences = analyse(results).differences
+        stated += any(one.verdict is not Verdict.NOT_SHOWN for one in differences)
+        intervals = [one.found.interval for one in differences if one.found]
+        covered += [interval.low <= 0 <= interval.high for interval in intervals]
+    assert stated <= 5  # 1.5 are expected, more than 5 in 1 of 200 such tests
+    assert len(covered) == 6 * trials
+    assert 0.92 <= np.mean(covered) <= 0.99

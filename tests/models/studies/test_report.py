@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from models.studies.report import NOTICE, write_report
@@ -136,7 +137,33 @@ def test_same_results_give_the_same_bytes() -> None:
 def test_one_seed_is_said_to_hold_for_that_training_alone() -> None:
     page = _Page(write_report(study({"real": 1.0, "synthetic": 0.1}, seeds=(4,)))["report.html"])
     assert "this holds for these two trainings alone" in page.text
+    assert "Worse in 1 of 1 comparison. With one seed a side, of those trainings" in page.text
     assert "One seed: every figure holds for these trainings alone." in page.text
+
+
+def test_difference_that_no_projection_shows_is_said_to_be_none_within() -> None:
+    """Scores and labels that go with projection alone: AUROC is high in all, 0.5 within each."""
+    small = study({"blind": 0.0, "projection": 0.0})
+    ap = np.array([view == "AP" for view in small.scored[0].views])[:, None]
+    labels = np.random.default_rng(0).random(small.scored[0].labels_NF.shape) < 0.1 + 0.8 * ap
+    told = tuple(
+        replace(
+            one,
+            labels_NF=labels.astype(np.int8),
+            scores_NF=one.scores_NF + (4.0 * ap if one.cell.arm == "projection" else 0.0),
+        )
+        for one in small.scored
+    )
+    page = _Page(write_report(replace(small, scored=told))["report.html"])
+    assert "Better in 1 of 1 comparison." in page.text
+    assert "Not so within AP or PA alone" in page.text
+
+
+def test_verdict_has_a_line_for_each_arm(files: dict[str, bytes]) -> None:
+    assert files["verdict.txt"].decode().splitlines() == [
+        "synthetic: Worse in 1 of 1 comparison.",
+        "mixed: No difference shown in 1 of 1 comparison.",
+    ]
 
 
 def test_margin_gives_a_statement_of_equivalence_and_none_without() -> None:
