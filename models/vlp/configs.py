@@ -104,6 +104,13 @@ class AugmentationConfig(BaseModel):
         le=1,
         description="Smallest side of the random square crop, fraction of the side",
     )
+    max_crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Largest side of it; with min_crop the same, 0.875 is MGCA's 224 of 256 px",
+        exclude_if=lambda side: side == 1.0,  # content of runs older than this field is unchanged
+    )
     rotation_degrees: float = Field(8, ge=0, le=45, description="Largest rotation either way")
     translation: float = Field(
         0.04, ge=0, le=0.5, description="Largest shift beyond the crop's own, fraction of the side"
@@ -119,6 +126,15 @@ class AugmentationConfig(BaseModel):
     horizontal_flip: bool = Field(
         False, description="Mirror half of the images; wrong for text that names a side"
     )
+
+    @model_validator(mode="after")
+    def _crop_is_a_range(self) -> "AugmentationConfig":
+        if self.max_crop < self.min_crop:
+            raise ValueError(
+                f"max_crop must be at least min_crop {self.min_crop:g}, got {self.max_crop:g}; "
+                "raise it"
+            )
+        return self
 
 
 class TrainingConfig(BaseModel):

@@ -121,7 +121,7 @@ def random_moves(count: int, config: AugmentationConfig, random: Generator) -> T
 
     A row takes (x, y, 1) of a view to the image's (x, y), both -1..1 from edge to edge.
     """
-    side = _uniform(count, config.min_crop, 1, random)
+    side = _uniform(count, config.min_crop, config.max_crop, random)
     angle = _uniform(count, -1, 1, random) * math.radians(config.rotation_degrees)
     free_B2 = (1 - side).unsqueeze(1) + 2 * config.translation
     centre_B2 = (torch.rand(count, 2, generator=random) * 2 - 1) * free_B2

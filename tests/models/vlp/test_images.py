@@ -3,12 +3,15 @@ import pytest
 import torch
 
 from models.vlp.configs import AugmentationConfig
-from models.vlp.images import as_input, fit_square, random_views, training_image
+from models.vlp.images import as_input, fit_square, random_moves, random_views, training_image
 from storage.errors import DamagedObject
 
 STILL = AugmentationConfig(
     min_crop=1, rotation_degrees=0, translation=0, brightness=0, contrast=0, blur_probability=0
 )
+
+
+FIXED_CROP = {"min_crop": 0.875, "max_crop": 0.875}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,3 +77,26 @@ def test_as_input_maps_grey_levels_to_minus_one_and_one() -> None:
 def test_training_image_damaged_bytes_name_the_sample() -> None:
     with pytest.raises(DamagedObject, match="image of sample 7:"):
         training_image(b"no image", 32, "sample 7")
+
+
+def test_random_views_with_a_fixed_crop_are_that_crop_anywhere_inside_the_image() -> None:
+    """As MGCA takes 224 of 256 px."""
+    moves_B23 = random_moves(500, STILL.model_copy(update=FIXED_CROP), generator())
+    torch.testing.assert_close(moves_B23[:, :, :2], 0.875 * torch.eye(2).expand(500, 2, 2))
+    reached = moves_B23[:, :, 2].abs()
+    assert 0.12 < reached.max() <= 0.125
+    views = random_views(
+        torch.ones(32, 1, 16, 16), STILL.model_copy(update=FIXED_CROP), generator()
+    )
+    assert views.min() > 0.85  # between the outermost pixel and the edge, half is taken
+
+
+def test_augmentation_of_a_largest_crop_below_the_smallest_says_so() -> None:
+    with pytest.raises(ValueError, match=r"max_crop must be at least min_crop 0\.92, got 0\.9"):
+        AugmentationConfig(max_crop=0.9)
+
+
+def test_largest_crop_is_told_where_it_was_chosen_so_that_older_runs_stay_the_same() -> None:
+    assert "max_crop" not in AugmentationConfig().model_dump()
+    chosen = AugmentationConfig(max_crop=0.95)
+    assert AugmentationConfig.model_validate_json(chosen.model_dump_json()) == chosen

@@ -1,14 +1,28 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from models.vlp.checkpoint import TrainingProvenance, load_checkpoint
+from models.vlp.configs import PretrainingConfig
 from models.vlp.data import ImagesInMemory, ImagesOnDemand, PairSource, read_texts
-from models.vlp.training_pairs import TrainingPairs
+from models.vlp.phases import PhaseWeights
+from models.vlp.trainer import pretrain_mixture
+from models.vlp.training_log import StepLog, read_log
+from models.vlp.training_pairs import MixedSource, TrainingMixture, TrainingPairs
+from storage.errors import PlanMismatch
 from storage.records import Split
 
 from .conftest import shape_rows, write_pairs
+
+PROVENANCE = TrainingProvenance("{}", "", "a + b", "0.1.0", sources='[{"corpus": "a"}]')
+
+
+def with_training(config: PretrainingConfig, **changes: object) -> PretrainingConfig:
+    training = config.training.model_copy(update=changes)
+    return config.model_copy(update={"training": training})
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +72,53 @@ def test_a_damaged_image_names_its_sample(tmp_path: Path, pairs: PairSource) -> 
     joined = TrainingPairs(sources, tuple(read_texts(one, Split.TRAIN) for one in sources))
     with pytest.raises(Exception, match=f"sample {1:032x}"):
         joined.images(32, 0, memory_limit_mib=64)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize(("killed_at", "resumed_at"), [(5, 3), (8, 6), (11, 9)])
+def test_a_mixture_killed_in_any_phase_resumes_to_the_same_curve_and_weights(
+    joined: TrainingPairs,
+    tiny_config: PretrainingConfig,
+    tmp_path: Path,
+    killed_at: int,
+    resumed_at: int,
+) -> None:
+    """Phases end at steps 4 and 8 of 12: resumed before, across and after a boundary."""
+    config = with_training(tiny_config, checkpoint_every_steps=3, chunk_size=8, patience=5,
+                           validate_every_steps=2)  # fmt: skip
+    sources = tuple(
+        MixedSource(name, pairs, texts, texts)
+        for name, pairs, texts in zip("ab", joined.sources, joined.texts_of, strict=True)
+    )
+    phases = (PhaseWeights(1, (1, 0)), PhaseWeights(1, (1, 1)), PhaseWeights(1, (0, 1)))
+    mixture = TrainingMixture(sources, phases)
+
+    def stop(entry: StepLog) -> None:
+        if entry.step == killed_at:
+            raise Killed
+
+    whole = pretrain_mixture(config, mixture, tmp_path / "whole", PROVENANCE)
+    with pytest.raises(Killed):
+        pretrain_mixture(config, mixture, tmp_path / "cut", PROVENANCE, stop)
+    cut = pretrain_mixture(config, mixture, tmp_path / "cut", PROVENANCE)
+    assert cut.resumed_at == resumed_at
+    curves = [[entry.loss for entry in read_log(one.log_path)] for one in (whole, cut)]
+    assert len(curves[0]) == 12
+    assert curves[1] == pytest.approx(curves[0], abs=1e-6)
+    weights = [load_checkpoint(one.model_path).model for one in (whole, cut)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_a_run_of_other_sources_in_the_folder_is_refused(
+    joined: TrainingPairs, tiny_config: PretrainingConfig, tmp_path: Path
+) -> None:
+    config = with_training(tiny_config, steps=1)
+    source = MixedSource("a", joined.sources[0], joined.texts_of[0], joined.texts_of[0])
+    mixture = TrainingMixture((source,), (PhaseWeights(1, (1,)),))
+    pretrain_mixture(config, mixture, tmp_path, PROVENANCE)
+    with pytest.raises(PlanMismatch, match="sources"):
+        pretrain_mixture(config, mixture, tmp_path, replace(PROVENANCE, sources="[1]"))
