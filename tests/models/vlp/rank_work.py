@@ -1,8 +1,6 @@
 """What the processes of a test's run do; a module of its own, since it crosses by name."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,21 +21,14 @@ from .test_cached_batches import batch, build
 PROVENANCE = TrainingProvenance('{"name": "demo"}', "demo", "1", "0.1.0")
 
 
-@dataclass(frozen=True)
-class Case:
-    config: PretrainingConfig
-    source: PairSource
-    folder: Path
-
-
-def compare_and_train(cases: Sequence[Case], ranks: Ranks) -> None:
+def compare_and_train(
+    config: PretrainingConfig, source: PairSource, folder: Path, ranks: Ranks
+) -> None:
     torch.set_num_threads(1)
     for kind in ("convirt", "clip", "gloria", "mgca"):
         for tower, chunk_size in (("narrow-resnet", 0), ("timm/test_vit", 0), ("timm/test_vit", 2)):
             compare_gradients(build(kind, tower, torch.float64), ranks, chunk_size)
-    for case in cases:
-        train_share(case.config, ReleaseData(case.source), case.folder, PROVENANCE, None, ranks)
-        ranks.wait()
+    train_share(config, ReleaseData(source), folder, PROVENANCE, None, ranks)
 
 
 def compare_gradients(alone: VisionLanguageModel, ranks: Ranks, chunk_size: int) -> None:

@@ -22,7 +22,7 @@ from storage.errors import FactoryError, PlanMismatch
 
 from .conftest import SHAPES, draw_shapes, shape_rows, write_pairs
 from .rank_faults import die_as_the_second, refuse_as_the_second
-from .rank_work import PROVENANCE, Case, compare_and_train
+from .rank_work import PROVENANCE, compare_and_train
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +52,24 @@ def changed(
 def test_two_processes_compute_what_one_does(
     split_pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
 ) -> None:
-    """Gradients of every objective in float64; curves with norms, chunks, average and stopping."""
-    watched = {"average_decay": 0.9, "patience": 1, "validate_every_steps": 2}
-    configs = {
-        "convirt": changed(tiny_config, "convirt", "narrow-resnet", **watched),
-        "mgca": changed(tiny_config, "mgca", "timm/test_vit", chunk_size=4),
-    }
-    cases = [Case(config, split_pairs, tmp_path / kind) for kind, config in configs.items()]
-    for case in cases:
-        case.folder.mkdir()
-    run_together(partial(compare_and_train, cases), "cpu", 2)
-    for case in cases:
-        expected = pretrain(case.config, split_pairs, case.folder / "one", PROVENANCE)
-        assert_same_curve(read_log(case.folder / "log.jsonl"), read_log(expected.log_path))
-        assert_same_model(case.folder / "model.safetensors", expected.model_path)
+    """Gradients of every objective in float64, then a curve in chunks."""
+    config = changed(tiny_config, "mgca", "timm/test_vit", chunk_size=4)
+    run_together(partial(compare_and_train, config, split_pairs, tmp_path), "cpu", 2)
+    expected = pretrain(config, split_pairs, tmp_path / "one", PROVENANCE)
+    assert_same_curve(read_log(tmp_path / "log.jsonl"), read_log(expected.log_path))
+    assert_same_model(tmp_path / "model.safetensors", expected.model_path)
 
 
 def test_pretrain_goes_on_with_another_number_of_processes(
     split_pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
 ) -> None:
-    config = changed(tiny_config, "convirt", "narrow-resnet", checkpoint_every_steps=3)
+    """With batch norms, averaged weights and looks at the validation split."""
+    watched = {"average_decay": 0.9, "patience": 9, "validate_every_steps": 2}
+    config = changed(tiny_config, "convirt", "narrow-resnet", checkpoint_every_steps=3, **watched)
     expected = pretrain(config, split_pairs, tmp_path / "whole", PROVENANCE)
     with pytest.raises(KeyboardInterrupt):
         pretrain(config, split_pairs, tmp_path / "cut", PROVENANCE, interrupt_at(5))
-    two = config.training.model_copy(update={"num_processes": 2, "device": "cpu"})
+    two = config.training.model_copy(update={"num_processes": 2})
     resumed = pretrain(
         config.model_copy(update={"training": two}), split_pairs, tmp_path / "cut", PROVENANCE
     )
