@@ -16,7 +16,7 @@ from models.studies.results import StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
 from models.studies.sections import (
     Grid,
-    arm_grid,
+    arm_grids,
     cell_grid,
     difference_grid,
     figure_grid,
@@ -63,7 +63,7 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         "results": results,
         "analysis": analysis,
         "verdicts": verdicts,
-        "scores": arm_grid(results, analysis) if analysis.groups else None,
+        "scores": arm_grids(results, analysis),
         "cells": cell_grid(analysis),
         "differences": difference_grid(analysis),
         "views": view_grids(results, analysis),

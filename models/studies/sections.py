@@ -35,29 +35,36 @@ class Grid:
     table: str  # the file with its plain numbers
 
 
-def arm_grid(results: StudyResults, analysis: Analysis) -> Grid:
-    """Rows arms, columns algorithm and task: macro AUROC over seeds, and what was shown."""
-    places = [one.place for one in analysis.groups if one.place.view == ALL_VIEWS]
+def arm_grids(results: StudyResults, analysis: Analysis) -> list[tuple[str, Grid]]:
+    """For each algorithm, rows arms, columns tasks: macro AUROC over seeds, and what was shown."""
     shown = {
         (one.arm, one.place): f" · {one.verdict}"
         for one in analysis.differences
         if one.verdict in (Verdict.BETTER, Verdict.WORSE)
     }
-    scores = {(one.arm, one.place): one for one in analysis.arms}
-    return Grid(
-        ["arm", *(place_words(place) for place in places)],
-        [
-            [
-                f"{arm} (reference)" if arm == analysis.reference else arm,
-                *(
-                    _score_words(results, scores[arm, place]) + shown.get((arm, place), "")
-                    for place in places
-                ),
-            ]
-            for arm in results.arms
-        ],
-        "arms",
-    )
+    words = {
+        (one.arm, one.place): _score_words(results, one) + shown.get((one.arm, one.place), "")
+        for one in analysis.arms
+    }
+    tasks = list(dict.fromkeys(one.place.task for one in analysis.groups))
+    return [
+        (
+            algorithm,
+            Grid(
+                ["arm", *tasks],
+                [
+                    [
+                        f"{arm} (reference)" if arm == analysis.reference else arm,
+                        *(words[arm, Place(algorithm, task)] for task in tasks),
+                    ]
+                    for arm in results.arms
+                ],
+                "arms",
+            ),
+        )
+        for algorithm in results.algorithms
+        if tasks
+    ]
 
 
 def difference_grid(analysis: Analysis) -> Grid:

@@ -9,7 +9,7 @@ import pytest
 
 from models.studies.report import NOTICE, write_report
 from models.studies.results import Cell, FailedCell, MeasuredFigure
-from tests.models.studies.made_studies import all_failed, study
+from tests.models.studies.made_studies import all_failed, cells, scored_sets, study
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -191,3 +191,17 @@ def test_names_of_a_plan_are_never_markup() -> None:
     assert "script" not in _Page(files["report.html"]).tags
     assert "\\<script>\\|\\*x\\*" in files["report.md"].decode()
     assert "- a \\| b c\n" in files["report.md"].decode()
+
+
+def test_every_algorithm_has_a_table_of_arms_by_tasks() -> None:
+    first = study({"real": 1.0, "synthetic": 0.5}, seeds=(0,))
+    of = cells({"real": 1.2, "synthetic": 0.7}, (0,), "clip")
+    probes = {task: scored_sets(of, task=task) for task in ("zero_shot/nih", "linear_probe/nih")}
+    more = (*first.scored, *probes["zero_shot/nih"], *probes["linear_probe/nih"])
+    both = replace(first, algorithms=("convirt", "clip"), scored=more)
+    said = write_report(both)["report.md"].decode()
+    assert said.count("| arm | zero_shot/nih | linear_probe/nih |") == 2
+    convirt = said.index("### convirt\n")
+    row = next(line for line in said[convirt:].splitlines() if line.startswith("| synthetic |"))
+    assert re.fullmatch(r"\| synthetic \| 0\.\d{3} \(.+\).* \| – \|", row)
+    assert "nothing of synthetic was measured" in said
