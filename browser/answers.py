@@ -53,9 +53,20 @@ class _Found:
 class Answers:
     """Rows, counts and neighbours of one table, each worked out once for all who ask."""
 
-    def __init__(self, index: TableIndex, search: TextSearch) -> None:
+    def __init__(
+        self, index: TableIndex, search: TextSearch, under: "Answers | None" = None
+    ) -> None:
+        """Nothing was asked yet.
+
+        Args:
+            index: Of the table.
+            search: In its reports.
+            under: Answers about the same rows without some of the facets, which stay right when
+                those change; asked for all that does not concern them.
+        """
         self._index = index
         self._search = search
+        self._under = under
         self._found: Remembered[Filters, _Found]
         self._found = Remembered(_MAX_ROWS_BYTES, lambda found: found.bits.nbytes)
         self._counts: Remembered[_Asked, FacetCount]
@@ -85,17 +96,24 @@ class Answers:
         A facet of one value a row is counted as if nothing were chosen of it, so that a second
         value can be added; one of many values among the rows that are left.
         """
+        if self._under is not None and self._under._knows(facet, *filters.by_facet):
+            return self._under.counts(facet, filters, most)
         asked = _Asked(facet, _without_order(filters), most)
         return self._counts.get(asked, lambda: self._counted(asked))
 
     def neighbours(self, row: int, size: int) -> Neighbours:
         """Other samples like one, at most so many of each kind."""
+        if self._under is not None:
+            return self._under.neighbours(row, size)
         return self._neighbours.get(
             (row, size),
             lambda: Neighbours(
                 tuple(self._index.alike(row, size)), tuple(self._index.look_alike(row, size))
             ),
         )
+
+    def _knows(self, *facets: str) -> bool:
+        return self._index.facets.keys() >= set(facets)
 
     def _counted(self, asked: _Asked) -> FacetCount:
         filters, facet = asked.filters, asked.facet
@@ -104,6 +122,8 @@ class Answers:
         return self._index.count(facet, rows, filters.by_facet.get(facet, ()), asked.most)
 
     def _answer(self, filters: Filters) -> _Found:
+        if self._under is not None and self._under._knows(*filters.by_facet):
+            return self._under._answer(filters)
         asked = _without_order(filters)
         return self._found.get(asked, lambda: self._looked_up(asked))
 

@@ -85,6 +85,7 @@ class OpenTable:
                 named = {facet.name: column for facet, column in more.items()}
                 other._index = replace(self.index, facets={**self.index.facets, **named})
                 other._search = self.search
+                other._answers = Answers(other._index, self.search, self.answers)
                 other.facets = (*more, *self.facets)
                 self._faceted = version, other
             return self._faceted[1]

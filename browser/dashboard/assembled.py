@@ -1,10 +1,8 @@
 """The plots of a release, drawn once: nothing they stand on changes."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 
 import pyarrow.compute as pc
 
@@ -16,6 +14,7 @@ from browser.dashboard.real import RealCounts, real_counts
 from browser.entity_columns import finding_column, read_entities
 from browser.facets import ENTITY, FINDING
 from browser.library import Library
+from browser.remembered import Remembered
 from storage.layout import DatasetLayout, Table
 from storage.ledger import Ledger
 from storage.records import Stage
@@ -39,8 +38,7 @@ class Dashboards:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._drawn: OrderedDict[_Key, list[Plot]] = OrderedDict()
-        self._lock = Lock()
+        self._drawn: Remembered[_Key, list[Plot]] = Remembered(_MAX_REMEMBERED, lambda _: 1)
 
     def plots(self, dataset: str, number: int, corpus: str | None) -> list[Plot]:
         """The plots of a release; whoever comes while they are drawn waits for them.
@@ -56,13 +54,7 @@ class Dashboards:
         release = self._library.release(dataset, number)
         real = None if corpus is None else real_counts(self._library, corpus)
         key = _Key(release.release_id, release.fingerprint, corpus)
-        with self._lock:
-            if key not in self._drawn:
-                self._drawn[key] = list(_drawn(self._library, release, real))
-            self._drawn.move_to_end(key)
-            while len(self._drawn) > _MAX_REMEMBERED:
-                self._drawn.popitem(last=False)
-            return self._drawn[key]
+        return self._drawn.get(key, lambda: list(_drawn(self._library, release, real)))
 
 
 def _drawn(library: Library, release: Release, real: RealCounts | None) -> Iterator[Plot]:

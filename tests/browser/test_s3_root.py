@@ -1,5 +1,8 @@
 """The same pages over a root in S3."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from tests.browser.released import NAME, client_of, made_row, make_release, refe
 from tests.storage.seaweed import BUCKET, seaweedfs, use_server
 
 pytestmark = pytest.mark.s3
+WAIT_SECONDS = 240  # at most; the command starts a server of its own
 
 
 def test_pages_over_s3_are_those_of_a_folder(
@@ -30,3 +34,27 @@ def test_pages_over_s3_are_those_of_a_folder(
             sample = f"{pairs}/{reference(3).sample_id}"
             assert f"--root {root}" in client.get(sample).text
             assert client.get(f"{sample}/image.png").content == made_row(3).png
+
+
+def test_embeddings_made_in_s3_are_searched_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, num_pairs = f"s3://{BUCKET}/embedded", 12
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    command = str(Path(sys.executable).parent / "cxr-factory")
+    words = ["embed", NAME, "--encoder", "{kind: handcrafted}", "--root", root, "--json"]
+    with seaweedfs(tmp_path) as server:
+        use_server(monkeypatch, server)
+        make_release(open_store(root), num_pairs=num_pairs)
+        done = subprocess.run(
+            [command, *words], capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        said = {"dataset": NAME, "model": "handcrafted", "release": f"{NAME}@1"}
+        assert json.loads(done.stdout) == said | {"num_images": num_pairs}
+        sample_id = reference(3).sample_id
+        with client_of(Settings(root=root)) as client:
+            similar = f"/datasets/{NAME}/1/similar?sample={sample_id}"
+            assert similar in client.get(f"/datasets/{NAME}/1/pairs/{sample_id}").text
+            page = client.get(similar)
+    assert (page.status_code, page.text.count('class="card"')) == (200, num_pairs - 1)
