@@ -24,7 +24,7 @@ def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str,
     """
     results: dict[str, dict[str, Any]] = {}
     for planned in plan.sets:
-        labelled = _open_set(planned, root)
+        labelled = _open_set(planned, plan.run, root)
         measured = measure_zero_shot(root, plan.run, labelled, plan.zero_shot)
         results.setdefault("zero_shot", {})[planned.name] = measured
     for task in plan.tasks:
@@ -34,9 +34,9 @@ def evaluate(plan: EvaluatePlan, root: str = "./factory") -> dict[str, dict[str,
     return results
 
 
-def _open_set(planned: EvaluationSet, root: str) -> LabelledImages:
+def _open_set(planned: EvaluationSet, run: str, root: str) -> LabelledImages:
     if isinstance(planned, CorpusSet):
         return read_corpus_set(
-            planned.name, root, planned.corpus, planned.split, planned.label_list
+            planned.name, root, run, planned.corpus, planned.split, planned.label_list
         )
     return paint_phantom_set(planned.name, planned.painter, planned.num_images, planned.seed)

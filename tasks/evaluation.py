@@ -1,10 +1,11 @@
 """The evaluate stage's task: a trained run and a labelled set in, zero-shot metrics out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -59,28 +60,48 @@ def paint_phantom_set(
 def read_corpus_set(
     name: str,
     root: str,
+    run: str,
     corpus: str,
     split: Split | None,
     label_list: LabelList = LabelList.CHESTXRAY14,
 ) -> LabelledImages:
-    """Real images with their labels; the bootstrap groups them by patient.
+    """Real images with their labels, as large as the run's image tower sees them.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+        ValueError: If there is no such corpus, or it has no images.
+    """
+    opened = read_corpus(open_store(root), corpus)
+    size_px = trained_model(root, run).config.image_tower.image_size_px
+    return labelled_images(name, opened.images(split), size_px, labels_of(label_list))
+
+
+def labelled_images(
+    name: str, images: Iterable[CorpusImage], size_px: int, labels: Sequence[Label]
+) -> LabelledImages:
+    """A corpus's images, square, decoded one by one so that only the small ones are held.
 
     What the source states as possible is neither present nor absent: it counts for no AUROC.
 
-    Raises:
-        ValueError: If there is no such corpus, or it has no images.
+    Args:
+        name: What results call the set; the bootstrap groups it by patient.
+        images: Of the corpus.
+        size_px: Side of the squares.
+        labels: What they are classified by.
     """
-    images = list(read_corpus(open_store(root), corpus).images(split))
-    wanted = labels_of(label_list)
-    labels = [[label_of(image, label) for label in wanted] for image in images]
-    return LabelledImages(
-        name=name,
-        images=[decode_png(image.image) for image in images],
-        labels_NF=np.array(labels, dtype=np.int8).reshape(len(images), len(wanted)),
-        groups=tuple(image.patient_id for image in images),
-        views=tuple(str(image.view or "unknown") for image in images),
-        findings=wanted,
-    )
+    from models.vlp.images import fit_square  # imports torch
+
+    squares: list[NDArray[np.uint8]] = []
+    stated: list[list[int]] = []
+    groups: list[str] = []
+    views: list[str] = []
+    for image in images:
+        squares.append(fit_square(decode_png(image.image), size_px))
+        stated.append([_label_of(image, label) for label in labels])
+        groups.append(image.patient_id)
+        views.append(str(image.view or "unknown"))
+    labels_NF = np.array(stated, dtype=np.int8).reshape(len(squares), len(labels))
+    return LabelledImages(name, squares, labels_NF, tuple(groups), tuple(views), tuple(labels))
 
 
 @task(name="evaluate-zero-shot", cache_policy=NO_CACHE, persist_result=False)
@@ -165,7 +186,7 @@ def painting(painter: EngineConfig) -> "Iterator[QueuePainter]":
         yield QueuePainter(queue)
 
 
-def label_of(image: CorpusImage, label: Label) -> int:
+def _label_of(image: CorpusImage, label: Label) -> int:
     """1 present, 0 absent, -1 where the source states it as possible."""
     if label.value in image.labels:
         return 1

@@ -10,12 +10,12 @@ from flows.cli import _run, app
 from flows.ingest import ingest_corpus
 from models.downstream.scored_images import scored_images
 from models.vocabulary.findings import Finding
-from models.vocabulary.label_lists import LabelList, find_label
+from models.vocabulary.label_lists import LabelList, find_label, labels_of
 from storage.corpora import read_corpus
 from storage.objects import LocalStore
 from storage.readers.kinds import CorpusKind
 from storage.records import Split
-from tasks.evaluation import read_corpus_set
+from tasks.evaluation import labelled_images
 from tasks.image_scores import decode_scores, encode_scores
 from tests.storage.readers.made_datasets import make_chexpert, make_covidx, make_rsna
 
@@ -57,12 +57,14 @@ def test_ingest_chexpert_is_restricted_and_keeps_uncertain_labels_and_the_offici
     assert stated["train/patient00002/study2/view1_frontal"] == ("Edema",)
 
 
-def test_corpus_set_is_labelled_by_the_list_that_its_plan_names(tmp_path: Path) -> None:
+def test_images_of_a_corpus_are_labelled_by_the_list_that_is_named(tmp_path: Path) -> None:
     lines = ["1 a.png COVID-19 cohen", "2 b.png pneumonia rsna", "3 c.png normal rsna"]
     source = make_covidx(tmp_path / "covidx", ["9 z.png normal rsna"], lines)
     root = str(tmp_path / "root")
     ingest_corpus(CorpusKind.COVIDX, str(source), "covidx", root)
-    found = read_corpus_set.fn("covid", root, "covidx", Split.TEST, LabelList.COVIDX)
+    images = read_corpus(LocalStore(root), "covidx").images(Split.TEST)
+    found = labelled_images("covid", images, 8, labels_of(LabelList.COVIDX))
+    assert {image.shape for image in found.images} == {(8, 8)}
     assert found.findings == (find_label("COVID-19"), Finding.PNEUMONIA)
     assert found.labels_NF.tolist() == [[1, 0], [0, 1], [0, 0]]
     scored = scored_images(found, np.zeros((3, 2)))

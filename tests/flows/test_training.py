@@ -12,13 +12,16 @@ from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
 from flows.pretrain import pretrain
 from flows.summary import zero_shot_text
-from flows.training_plans import CorpusSet, EvaluatePlan, PretrainPlan
+from flows.training_plans import EvaluatePlan, PretrainPlan
 from models.vocabulary.findings import Finding
+from models.vocabulary.label_lists import LabelList, labels_of
+from storage.corpora import read_corpus
 from storage.errors import ObjectMissing
+from storage.objects import LocalStore
 from storage.readers.folder_columns import FolderColumns
 from storage.readers.rows import patient_split
 from storage.records import Split
-from tasks.evaluation import read_corpus_set
+from tasks.evaluation import labelled_images
 from tests.flows.conftest import tiny_plan
 from tests.storage.readers.made_files import grey, write_csv
 
@@ -97,8 +100,8 @@ def test_corpus_set_is_test_patients_and_what_is_possible_counts_for_nothing(
     root = str(tmp_path / "root")
     columns = FolderColumns(labels=("Edema", "Mass"))
     ingest_corpus("folder", str(tmp_path), "mine", root, columns=columns)
-    planned = CorpusSet(name="mine", corpus="mine")
-    found = read_corpus_set.fn(planned.name, root, planned.corpus, planned.split)
+    images = read_corpus(LocalStore(root), "mine").images(Split.TEST)
+    found = labelled_images("mine", images, 32, labels_of(LabelList.CHESTXRAY14))
     of_test = {f"p{who}" for who in range(60) if patient_split("folder", f"p{who}") is Split.TEST}
     assert set(found.groups) == of_test
     edema = found.labels_NF[:, found.findings.index(Finding.EDEMA)]
