@@ -15,8 +15,8 @@ from flows.training_plans import CorpusSet
 from flows.work import lock_work
 from models.downstream.finding_scores import one_class
 from models.downstream.metrics import UNKNOWN
-from models.vocabulary.findings import Finding
-from storage.corpora import corpus_info, read_corpus
+from models.vocabulary.label_lists import LabelList, labels_of
+from storage.corpora import ImageNote, corpus_info, read_corpus
 from storage.errors import ObjectMissing
 from storage.ingestion import corpus_reader
 from storage.layout import DatasetLayout
@@ -77,20 +77,16 @@ def require_both_classes(work: StudyWork) -> None:
     Raises:
         ValueError: Names the corpus and the split.
     """
-    for corpus, split in _measured_on(work.plan):
+    for corpus, label_list, split in _measured_on(work.plan):
+        wanted = labels_of(label_list)
         notes = read_corpus(work.store, corpus).image_notes(split)
-        labels_NF = np.array(
-            [
-                [_label(finding, one.labels, one.uncertain_labels) for finding in Finding]
-                for one in notes
-            ],
-            np.int8,
-        ).reshape(-1, len(Finding))
+        labels = [[_stated(label.value, note) for label in wanted] for note in notes]
+        labels_NF = np.array(labels, np.int8).reshape(-1, len(wanted))
         if all(one_class(labels_N) for labels_N in labels_NF.T):
             raise ValueError(
-                f"{split or 'all'} images of corpus {corpus!r} must show a finding as present and "
-                f"as absent, got one class only in {len(labels_NF)} images; evaluate on another "
-                "corpus or split"
+                f"{split or 'all'} images of corpus {corpus!r} must show a label of {label_list} "
+                f"as present and as absent, got one class only in {len(labels_NF)} images; "
+                "evaluate on another corpus, split or label_list"
             )
 
 
@@ -127,18 +123,20 @@ def source_of(corpus: StudyCorpus) -> Path:
     return Path(_VARIABLE.sub(value, corpus.source)).expanduser()
 
 
-def _measured_on(plan: StudyPlan) -> list[tuple[str, Split | None]]:
-    """Corpora and splits whose images are classified."""
-    found: list[tuple[str, Split | None]] = [
-        (one.corpus, one.split) for one in plan.evaluation.sets if isinstance(one, CorpusSet)
+def _measured_on(plan: StudyPlan) -> list[tuple[str, LabelList, Split | None]]:
+    """Corpora whose images are classified, by which labels, and which of them."""
+    found: list[tuple[str, LabelList, Split | None]] = [
+        (one.corpus, one.label_list, one.split)
+        for one in plan.evaluation.sets
+        if isinstance(one, CorpusSet)
     ]
     for task in plan.evaluation.tasks:
         if isinstance(task, LinearProbeTask | FineTuningTask) and task.labels.kind == "corpus":
-            found += [(task.labels.corpus, split) for split in Split]
+            found += [(task.labels.corpus, task.labels.label_list, split) for split in Split]
     return list(dict.fromkeys(found))
 
 
-def _label(finding: Finding, labels: tuple[str, ...], uncertain: tuple[str, ...]) -> int:
-    if finding.value in labels:
+def _stated(label: str, note: ImageNote) -> int:
+    if label in note.labels:
         return 1
-    return UNKNOWN if finding.value in uncertain else 0
+    return UNKNOWN if label in note.uncertain_labels else 0

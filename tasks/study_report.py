@@ -12,7 +12,7 @@ from storage.layout import StudyLayout
 from storage.objects import open_store
 from tasks.artifacts import artifact_key
 
-REPORT_FILE, MARKDOWN_FILE = "report.html", "report.md"
+REPORT_FILE, MARKDOWN_FILE, VERDICT_FILE = "report.html", "report.md", "verdict.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,18 @@ def write_study_report(root: str, results: StudyResults, margin: float | None) -
         results: Of all cells.
         margin: Difference in AUROC that does not matter, of the plan.
     """
-    from models.studies.analysis import analyse
-    from models.studies.report import arm_verdicts, write_report
+    from models.studies.report import write_report
 
     store, layout = open_store(root), StudyLayout(results.name)
     files = write_report(results, margin)
     for name, data in files.items():
         store.put(layout.report(name), data)
-    verdicts = arm_verdicts(analyse(results, margin), results)
     outcome = StudyOutcome(
         study=results.name,
         report=store.uri(layout.report(REPORT_FILE)),
         num_cells=len(results.arms) * len(results.algorithms) * len(results.seeds),
         failed=results.failed,
-        verdicts=tuple(f"{one.arm}: {one.summary}" for one in verdicts),
+        verdicts=tuple(files[VERDICT_FILE].decode().splitlines()),
     )
     create_markdown_artifact(
         markdown=files[MARKDOWN_FILE].decode(),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.demo import PLANS
 from flows.plan_files import parse_plan
 from flows.study import study
 from flows.study_estimate import estimate
@@ -206,6 +207,15 @@ def test_load_study_takes_a_dataset_from_the_file_beside_it(tmp_path: Path) -> N
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(_settings(datasets=["none.yaml"])))
     with pytest.raises(ValueError, match=r"none.yaml', which does not exist"):
         load_study(tmp_path / "study.yaml")
+
+
+def test_small_study_compares_four_arms_of_equal_steps() -> None:
+    plan = load_study(PLANS / "study_small.yaml")
+    assert [arm.name for arm in plan.arms] == ["real", "synthetic", "mixed", "synthetic_real"]
+    assert len(plan.cells) == 12
+    assert {plan.model_of(cell).training.seed for cell in plan.cells} == {0, 1, 2}
+    assert plan.named_corpora() == ["nih"]
+    assert plan.named_datasets() == [one.name for one in plan.datasets]
 
 
 def test_layout_of_a_study_keeps_its_files_together() -> None:
