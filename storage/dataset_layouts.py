@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 
 from storage.public_datasets import DATASETS, DatasetTable, PublicDataset
 from storage.readers.csv_lines import require_columns
@@ -85,7 +86,7 @@ def _find(dataset: PublicDataset, below: Path, folders: list[Path]) -> DatasetFo
     for folder in _candidates(dataset, below, folders):
         if problem := layout_problem(dataset, folder):
             return DatasetFound(name, Presence.OTHER_LAYOUT, str(folder), problem)
-        command = f"cxr-factory ingest {name} {folder} --name {name}"
+        command = f"cxr-factory ingest {name} {quote(str(folder))} --name {name}"
         return DatasetFound(name, Presence.PRESENT, str(folder), command)
     expected = " and ".join(table.patterns[0] for table in dataset.tables)
     said = f"no folder with {expected}; get it at {dataset.address} ({dataset.access})"

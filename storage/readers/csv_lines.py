@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 def csv_lines(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Each line as a mapping; cells that a short line lacks are empty.
+    """Each line as a mapping; cells that a short line lacks are empty, those too many left out.
 
     Raises:
         ValueError: If one of `columns` is missing, or the file is damaged or not UTF-8.
@@ -25,7 +25,9 @@ def csv_lines(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                 f"{path.name}: expected the columns {', '.join(columns)}; "
                 f"got {', '.join(header) or 'an empty file'}; missing {', '.join(missing)}"
             )
-        yield from lines
+        for line in lines:
+            line.pop(None, None)  # cells beyond the header, which a comma at a line's end makes
+            yield line
 
 
 def csv_header(path: Path) -> tuple[str, ...]:

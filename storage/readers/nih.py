@@ -19,7 +19,8 @@ from typing import Any
 from storage.identity import canonical_json
 from storage.readers.columns import IMAGES
 from storage.readers.csv_lines import csv_lines, require_columns
-from storage.readers.official_split import official_split
+from storage.readers.nih_lists import TEST_LIST, TRAIN_LIST, OfficialLists, official_lists
+from storage.readers.official_split import train_or_validation
 from storage.readers.radiograph import read_radiograph
 from storage.readers.rows import DEFAULT_FRACTIONS, Skipped, file_hash, patient_split
 from storage.readers.values import age_years, sex_of, view_of
@@ -42,10 +43,8 @@ LABEL_COLUMNS = (
 BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
 BOX_FRAME_PX = 1024  # boxes are given in the 1024 x 1024 images of the official release
 BOX_LABELS = {"Infiltrate": "Infiltration"}  # the one label the two official files spell apart
-TRAIN_LIST, TEST_LIST = "train_val_list.txt", "test_list.txt"
 NO_FINDING = "No Finding"
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg"}
-_OFFICIAL_PARTS = (Split.TRAIN, Split.TEST)
 
 
 @dataclass(frozen=True)
@@ -170,10 +169,21 @@ class NihReader:
         """The split of an image; None where the official lists give it none."""
         if self._official is None:
             return patient_split(COLLECTION, patient_id, self.shares or DEFAULT_FRACTIONS)
-        part = self._official.get(image_id)
-        if part is Split.TRAIN and patient_id in self._test_patients:
-            return None
-        return part and official_split(part, _OFFICIAL_PARTS, COLLECTION, patient_id)
+        if image_id in self._official.test:
+            return Split.TEST
+        if image_id in self._official.train and patient_id not in self._test_patients:
+            return train_or_validation(COLLECTION, patient_id)
+        return None
+
+    @cached_property
+    def _test_patients(self) -> frozenset[str]:
+        """Patients of whom an image is in the official test list."""
+        assert self._official is not None, "asked where there are lists"
+        return frozenset(
+            entry["Patient ID"].strip()
+            for entry in csv_lines(self._label_file, LABEL_COLUMNS)
+            if Path(entry["Image Index"]).stem in self._official.test
+        )
 
     def _boxes(self) -> tuple[dict[str, list[dict[str, Any]]], list[Skipped]]:
         """Boxes by image id, in the official frame, and the lines that make no box."""
@@ -214,32 +224,9 @@ class NihReader:
         return self._first_of(BOX_FILES)
 
     @cached_property
-    def _official(self) -> dict[str, Split] | None:
-        """The official part of each image, by its id; None where there are no lists."""
-        lists = {Split.TRAIN: self.source / TRAIN_LIST, Split.TEST: self.source / TEST_LIST}
-        held = [path.name for path in lists.values() if path.is_file()]
-        if len(held) == 1:
-            raise ValueError(
-                f"ingest nih: expected both {TRAIN_LIST} and {TEST_LIST} or neither, got "
-                f"{held[0]} alone; download the other"
-            )
-        if not held:
-            return None
-        return {
-            Path(line.strip()).stem: part
-            for part, path in lists.items()
-            for line in path.read_text(encoding="utf-8").splitlines()
-        }
-
-    @cached_property
-    def _test_patients(self) -> frozenset[str]:
-        """Patients of whom an image is in the official test list."""
-        assert self._official is not None, "asked where there are lists"
-        return frozenset(
-            entry["Patient ID"].strip()
-            for entry in csv_lines(self._label_file, LABEL_COLUMNS)
-            if self._official.get(Path(entry["Image Index"]).stem) is Split.TEST
-        )
+    def _official(self) -> OfficialLists | None:
+        """The official split; None where the folder has no lists of it."""
+        return official_lists(self.source)
 
     @cached_property
     def _images(self) -> dict[str, Path]:

@@ -32,6 +32,14 @@ def test_rows_official_test_set_is_kept_and_inverted_images_are_upright(tmp_path
     assert inverted[0] > inverted[-1]
 
 
+def test_rows_line_with_a_comma_too_many_is_read(tmp_path: Path) -> None:
+    source = make_vindr(tmp_path)
+    table = source / "annotations/image_labels_train.csv"
+    table.write_text(table.read_text().replace("\n", ",\n").replace(",\n", "\n", 1))
+    rows, _ = read(VindrReader(source))
+    assert rows["t1"]["labels"] == ["Aortic enlargement", "Cardiomegaly"]
+
+
 def test_rows_damaged_and_missing_images_are_skipped(tmp_path: Path) -> None:
     source = make_vindr(tmp_path)
     (source / "train/t1.dicom").write_bytes(b"\0" * 200)
