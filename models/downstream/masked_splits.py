@@ -3,6 +3,7 @@
 Shape suffixes: N images, F findings, H and W an image's sides in px.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,14 +43,26 @@ def own_masks(masked: MaskedImages, finding: Finding) -> list[NDArray[np.bool_]]
 
 
 def _labelled(masked: MaskedImages, findings: tuple[Finding, ...]) -> LabelledImages:
-    labels = [
-        [finding in masks and bool(masks[finding].any()) for finding in findings]
-        for masks in masked.masks
-    ]
-    return LabelledImages(
-        name=masked.name,
-        images=masked.images,
-        labels_NF=np.array(labels, np.int8).reshape(len(labels), len(findings)),
-        groups=masked.groups,
-        findings=findings,
-    )
+    shown = [{one for one, mask_HW in masks.items() if mask_HW.any()} for masks in masked.masks]
+    return labelled_as_shown(masked.name, masked.images, shown, masked.groups, findings)
+
+
+def labelled_as_shown(
+    name: str,
+    images: Sequence[NDArray[np.uint8]],
+    shown: Sequence[Collection[Finding]],
+    groups: tuple[str, ...],
+    findings: tuple[Finding, ...],
+) -> LabelledImages:
+    """Images of which all that they show is known: what is not shown is absent.
+
+    Args:
+        name: What results call the set.
+        images: Grey images of any sizes.
+        shown: Findings of each image.
+        groups: Patient of each image.
+        findings: Columns of the labels.
+    """
+    labels = [[finding in of_image for finding in findings] for of_image in shown]
+    labels_NF = np.array(labels, np.int8).reshape(len(images), len(findings))
+    return LabelledImages(name, images, labels_NF, groups, findings=findings)
