@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import StateType
 
-from deployments.automations import PENDING_FOR, SILENT_FOR
+from deployments.automations import PENDING_FOR
 from deployments.settings import HEARTBEAT_SECONDS
 
 
@@ -24,19 +24,20 @@ class Patience:
 
     Attributes:
         look_every: Between two looks; each sends a probe.
-        silent_for: Of a run without a heartbeat, until it is lost: as the automation's.
-        pending_for: Of a run that a worker took and did not start, the same.
-        proven_for: That the way of events was whole at the end of any such time. A live run beats
-            twice in it, and connects again to a server that came back when it next beats.
+        silent_for: Of a run without a heartbeat, until it is lost. Less than the automation's three
+            beats: one that was lost on its way shows in the probes and is not counted as silence.
+        pending_for: Of a run that a worker took and did not start: as the automation's.
+        proven_for: That the way of events was whole at the end of any such time. A live run beats in
+            it, also where its last beat met a server that was away, and ten seconds went with that.
         probe_gap: At most between two probes, or the way of events was broken.
         resume_after: From the crash of a dataset's run until the patrol goes on with it: the
             automation's time to do so first.
     """
 
     look_every: timedelta = timedelta(seconds=10)
-    silent_for: timedelta = SILENT_FOR
+    silent_for: timedelta = timedelta(seconds=2.5 * HEARTBEAT_SECONDS)
     pending_for: timedelta = PENDING_FOR
-    proven_for: timedelta = timedelta(seconds=2 * HEARTBEAT_SECONDS)
+    proven_for: timedelta = timedelta(seconds=1.5 * HEARTBEAT_SECONDS)
     probe_gap: timedelta = timedelta(seconds=HEARTBEAT_SECONDS)
     resume_after: timedelta = timedelta(seconds=30)
 
