@@ -27,8 +27,8 @@ class Patience:
         silent_for: Of a run without a heartbeat, until it is lost. Less than the automation's three
             beats: one that was lost on its way shows in the probes and is not counted as silence.
         pending_for: Of a run that a worker took and did not start: as the automation's.
-        proven_for: That the way of events was whole at the end of any such time. A live run beats in
-            it, also where its last beat met a server that was away, and ten seconds went with that.
+        proven_for: That the way of events was whole at the end of any such time. A live run beats
+            in it, also where its last beat met a server that was away and ten seconds went by.
         probe_gap: At most between two probes, or the way of events was broken.
         resume_after: From the crash of a dataset's run until the patrol goes on with it: the
             automation's time to do so first.
