@@ -6,7 +6,13 @@ from itertools import product
 
 from models.downstream.metrics import Interval
 from models.studies.estimates import Group, Place, group
-from models.studies.per_finding import FindingDifference, Trend, finding_differences, trends
+from models.studies.per_finding import (
+    FindingDifference,
+    Trend,
+    finding_differences,
+    is_rare,
+    trends,
+)
 from models.studies.resampling import resamples_for
 from models.studies.results import Cell, StudyResults
 from models.studies.scored_tasks import ALL_VIEWS, by_task, measure_task
@@ -63,6 +69,7 @@ class GroupFacts:
     num_patients: int
     findings: tuple[str, ...]
     left_out: Mapping[str, str]
+    rare: tuple[str, ...]  # of the findings, those that have no interval of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +150,8 @@ def _check_cells(results: StudyResults) -> None:
 
 def _facts(of: Group) -> GroupFacts:
     view = of.of
-    return GroupFacts(of.place, view.num_images, view.num_patients, of.findings, of.left_out)
+    rare = tuple(name for name in of.findings if is_rare(of, name))
+    return GroupFacts(of.place, view.num_images, view.num_patients, of.findings, of.left_out, rare)
 
 
 def _cell_scores(of: Group) -> Iterator[CellScore]:

@@ -1,8 +1,10 @@
 """What a study's figures cannot say, beyond what its plan names."""
 
 from models.studies.analysis import Analysis
+from models.studies.per_finding import LEAST_PATIENTS
 from models.studies.results import StudyResults
-from models.studies.wording import count_words
+from models.studies.scored_tasks import ALL_VIEWS
+from models.studies.wording import count_words, finding_words, place_words
 
 _FEW_SEEDS = 3
 
@@ -24,6 +26,13 @@ def limits(results: StudyResults, analysis: Analysis) -> list[str]:
         "Patients were drawn again from those of the test images: intervals speak of patients like "
         "them, not of another hospital, machine or way of labelling."
     )
+    lines += [
+        f"{place_words(one.place)}: fewer than {LEAST_PATIENTS} patients show, or lack, "
+        f"{', '.join(map(finding_words, one.rare))}. They weigh as much as others in macro AUROC, "
+        "where a single patient moves them; alone, they have no interval."
+        for one in analysis.groups
+        if one.rare and one.place.view == ALL_VIEWS
+    ]
     if analysis.num_comparisons > 1:
         lines.append(
             f"P-values are corrected for {count_words(analysis.num_comparisons, 'comparison')} of "

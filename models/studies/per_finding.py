@@ -8,12 +8,16 @@ from models.studies.estimates import Group, Place
 from models.studies.long_tail import correlate
 from models.studies.results import StudyResults
 
+# Of fewer, draws tell too little: where one patient showed a finding, the interval of one training
+# held the truth in 41 % of simulated studies, of four in 89 %, of ten in 93 %.
+LEAST_PATIENTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class FindingDifference:
     """One finding's AUROC in an arm and in the reference, over the seeds that both have.
 
-    The interval is of this finding alone.
+    The interval is of this finding alone; None where fewer than 5 patients show it, or lack it.
     """
 
     arm: str
@@ -64,8 +68,13 @@ def finding_differences(of: Group, arm: str, reference: str) -> Iterator[Finding
             auroc=both.mean(arm, [finding]).value,
             reference_auroc=both.mean(reference, [finding]).value,
             difference=estimate.value,
-            interval=estimate.interval,
+            interval=None if is_rare(of, finding) else estimate.interval,
         )
+
+
+def is_rare(of: Group, finding: str) -> bool:
+    """Whether too few patients show a finding, or lack it, for an interval of it alone."""
+    return of.of.fewest_patients[of.of.findings.index(finding)] < LEAST_PATIENTS
 
 
 def trends(of: Group, results: StudyResults, num_resamples: int) -> Iterator[Trend]:

@@ -11,7 +11,7 @@ from models.plotting.drawing import CHARACTER_PX, WIDTH_PX
 from models.studies.analysis import Analysis
 from models.studies.canvas import Canvas, series_of
 from models.studies.estimates import Place
-from models.studies.per_finding import FindingDifference
+from models.studies.per_finding import LEAST_PATIENTS, FindingDifference
 from models.studies.results import LossCurve, StudyResults
 from models.studies.wording import count_words, difference_words, finding_words, place_words
 
@@ -66,7 +66,8 @@ def forest_plot(results: StudyResults, analysis: Analysis, place: Place) -> Stud
         f"{results.arms[0]}, with 95 % intervals, for {', '.join(arms)}; the finding that most "
         f"images show stands first. Largest: {finding_words(largest.finding)} in {largest.arm}, "
         f"{difference_words(largest.difference, largest.interval)}. Intervals are of each finding "
-        "alone, not corrected for their number; those that reach beyond the axis are cut at it.",
+        "alone, not corrected for their number; those that reach beyond the axis are cut at it. "
+        f"What fewer than {LEAST_PATIENTS} patients show, or lack, has none.",
         canvas.svg(f"forest {place.task} {place.algorithm}", title, description),
         "findings",
     )

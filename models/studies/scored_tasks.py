@@ -39,6 +39,7 @@ class ViewOfTask:
         findings: Columns.
         num_positives: Of each finding.
         num_negatives: Of each finding.
+        fewest_patients: With each finding or without it, whichever are fewer.
         num_images: N.
         num_patients: What the bootstrap draws.
         cells: What was measured.
@@ -50,6 +51,7 @@ class ViewOfTask:
     findings: tuple[str, ...]
     num_positives: tuple[int, ...]
     num_negatives: tuple[int, ...]
+    fewest_patients: tuple[int, ...]
     num_images: int
     num_patients: int
     cells: Mapping[Cell, CellAurocs]
@@ -113,14 +115,19 @@ def _as_measured(
     first = sets[0]
     labels_NF = first.labels_NF[rows]
     lacks = [one_class(labels_N) for labels_N in labels_NF.T]
+    patients_N = np.asarray(first.patients)[rows]
     return ViewOfTask(
         task=first.task,
         view=view,
         findings=first.findings,
         num_positives=tuple(int(num) for num in (labels_NF == 1).sum(axis=0)),
         num_negatives=tuple(int(num) for num in (labels_NF == 0).sum(axis=0)),
+        fewest_patients=tuple(
+            min(len(np.unique(patients_N[labels_N == label])) for label in (0, 1))
+            for labels_N in labels_NF.T
+        ),
         num_images=len(rows),
-        num_patients=len({first.patients[row] for row in rows}),
+        num_patients=len(np.unique(patients_N)),
         cells={one.cell: _measure(one, rows, num_resamples) for one in sets},
         lacking={
             finding: f"no image {lack}"

@@ -132,6 +132,20 @@ def test_finding_of_one_class_is_left_out_with_its_reason() -> None:
     assert len(facts.findings) == 4
 
 
+@pytest.mark.parametrize("patients", [4, 5])
+def test_finding_that_few_patients_show_has_no_interval_of_its_own(patients: int) -> None:
+    small = study({"real": 1.0, "synthetic": 0.5}, seeds=(0,))
+    for one in small.scored:
+        one.labels_NF[:, 1] = 0
+        one.labels_NF[: 2 * patients, 1] = 1
+    analysis = analyse(small)
+    (found,) = [one for one in analysis.findings if one.finding == "effusion"]
+    assert (found.interval is None) == (patients < 5)
+    assert np.isfinite(found.difference)
+    assert analysis.groups[0].rare == (("effusion",) if patients < 5 else ())
+    assert "effusion" in analysis.groups[0].findings
+
+
 def test_task_of_one_class_only_compares_nothing_and_says_why() -> None:
     small = study({"real": 1.0, "synthetic": 0.5})
     for one in small.scored:

@@ -205,3 +205,12 @@ def test_every_algorithm_has_a_table_of_arms_by_tasks() -> None:
     row = next(line for line in said[convirt:].splitlines() if line.startswith("| synthetic |"))
     assert re.fullmatch(r"\| synthetic \| 0\.\d{3} \(.+\).* \| – \|", row)
     assert "nothing of synthetic was measured" in said
+
+
+def test_findings_of_few_patients_are_named_among_what_the_study_cannot_show() -> None:
+    small = study({"real": 1.0, "synthetic": 0.5}, seeds=(0,))
+    for one in small.scored:
+        one.labels_NF[:, 1] = 0
+        one.labels_NF[:2, 1] = 1
+    page = _Page(write_report(small)["report.html"])
+    assert "zero_shot/nih, convirt: fewer than 5 patients show, or lack, effusion." in page.text
