@@ -4,6 +4,7 @@ Knows nothing of the objective but `PretrainingObjective`, and nothing of where 
 it writes to a local folder, and whoever called it takes the files from there.
 """
 
+import json
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -191,7 +192,12 @@ def _content(config: PretrainingConfig, provenance: TrainingProvenance) -> dict[
         for name, value in fields.items()
     }
     read = {"dataset": provenance.dataset, "release": provenance.release}
-    return flat | read | {"choice": provenance.choice, "sources": provenance.sources}
+    sources = {
+        f"source {number}.{name}": value
+        for number, source in enumerate(json.loads(provenance.sources or "[]"), start=1)
+        for name, value in source.items()
+    }
+    return flat | read | {"choice": provenance.choice} | sources
 
 
 def _result(folder: Path, num_steps: int, resumed_at: int) -> TrainingResult:

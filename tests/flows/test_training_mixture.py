@@ -100,7 +100,9 @@ def test_in_turn_with_early_stopping_and_what_another_plan_under_the_name_is_tol
     assert [json.loads(line)["terms"]["validation"] > 0 for line in log] == [True] * 4
     others = settings("turn", {"sources": [MADE, REAL]})
     others["model"] = in_turn["model"]
-    with pytest.raises(Exception, match=r"must hold a run of this plan.*differs in: sources"):
+    with pytest.raises(
+        Exception, match=r"must hold a run of this plan.*differs in: source 1\.phases \["
+    ):
         pretrain(PretrainPlan.model_validate(others), root)
 
 

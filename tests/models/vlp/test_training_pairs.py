@@ -120,5 +120,6 @@ def test_a_run_of_other_sources_in_the_folder_is_refused(
     source = MixedSource("a", joined.sources[0], joined.texts_of[0], joined.texts_of[0])
     mixture = TrainingMixture((source,), (PhaseWeights(1, (1,)),))
     pretrain_mixture(config, mixture, tmp_path, PROVENANCE)
-    with pytest.raises(PlanMismatch, match="sources"):
-        pretrain_mixture(config, mixture, tmp_path, replace(PROVENANCE, sources="[1]"))
+    other = replace(PROVENANCE, sources='[{"corpus": "b"}]')
+    with pytest.raises(PlanMismatch, match=r"differs in: source 1\.corpus 'a' -> 'b';"):
+        pretrain_mixture(config, mixture, tmp_path, other)
