@@ -38,6 +38,11 @@ class Remembered(Generic[Key, Value]):
         self._lock = Lock()
         self.weight = 0  # of all that is held
 
+    def holds(self, key: Key) -> bool:
+        """Whether an answer is remembered now."""
+        with self._lock:
+            return key in self._held
+
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """The answer for a key; `make` must not ask for the same key again."""
         with self._lock:

@@ -6,6 +6,7 @@ All else that the browser shows is of a release; this alone is live.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from storage.slices import Slice, slice_content
 from storage.table_schemas import Lineage
 from storage.tables import open_lance, table_exists
 
+_SliceKey = tuple[str, str, bytes]  # release, when it was made, the slice's content
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -59,7 +61,7 @@ class Desk:
         self.reviewer = reviewer
         self._store = store
         self._decisions: OrderedDict[str, Decisions] = OrderedDict()
-        self._slices: Remembered[tuple[str, str, bytes], NDArray[np.uint8]]
+        self._slices: Remembered[_SliceKey, NDArray[np.uint8]]
         self._slices = Remembered(_MAX_SLICES_BYTES, lambda bits: bits.nbytes)
         self._lock = Lock()
 
@@ -85,6 +87,15 @@ class Desk:
             decisions.version, lambda: review_facets(opened.index, decisions.standing)
         )
 
+    def count_slices(self, release: Release, wanted: Sequence[Slice]) -> None:
+        """Count slices of a release that were not counted yet, in one scan of its pairs."""
+        new = [one for one in wanted if not self._slices.holds(_slice_key(release, one))]
+        if not new:
+            return
+        found = matching_rows(self._store, release, [one.filter for one in new])
+        for one, rows in zip(new, found, strict=True):
+            self._slices.get(_slice_key(release, one), partial(np.packbits, rows))
+
     def slice_size(self, release: Release, wanted: Slice) -> int:
         """How many pairs a slice of a release means; counted once, since it never changes."""
         return int(np.bitwise_count(self._slice_bits(release, wanted)).sum())
@@ -97,8 +108,8 @@ class Desk:
     def _slice_bits(self, release: Release, wanted: Slice) -> NDArray[np.uint8]:
         """The rows that a slice means, a bit each: training's own scan of the table."""
         return self._slices.get(
-            (release.release_id, release.created_at, slice_content(wanted)),
-            lambda: np.packbits(matching_rows(self._store, release, wanted.filter)),
+            _slice_key(release, wanted),
+            lambda: np.packbits(matching_rows(self._store, release, [wanted.filter])[0]),
         )
 
     def add(self, release: Release, reviews: Sequence[Review]) -> None:
@@ -111,6 +122,10 @@ class Desk:
         """
         lineage = Lineage(release.dataset, release.fingerprint, release.restricted)
         append_reviews(review_table(self._store, DatasetLayout(release.dataset), lineage), reviews)
+
+
+def _slice_key(release: Release, wanted: Slice) -> _SliceKey:
+    return release.release_id, release.created_at, slice_content(wanted)
 
 
 def _hold(held: OrderedDict[Key, Value], key: Key, value: Value) -> None:

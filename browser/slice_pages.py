@@ -1,6 +1,7 @@
 """The routes of slices: save a page's filters under a name, and list what is saved."""
 
 import shlex
+from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ from browser.asking import Asked, library_of, open_asked
 from browser.facets import ENTITY
 from browser.filters import Filters, parse_filters
 from browser.library import Library
+from browser.open_tables import OpenTable
 from browser.problems import Problem
 from browser.rendering import number, plain, render
 from browser.review_columns import STATUS
@@ -48,12 +50,22 @@ class SliceLine:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """A slice, and the table that it is of."""
+
+    found: Slice
+    opened: OpenTable
+
+
 @router.get("/{dataset}/slices")
 def slices(request: Request, dataset: Dataset, saved: str = "") -> Response:
     """What is saved, with how many pairs it means and how to use it."""
     library = library_of(request)
-    layout = library.layout(dataset)
-    lines = [_line(request, library, dataset, name) for name in slice_names(library.store, layout)]
+    saved_ones, unreadable = _read_all(library, dataset)
+    _count(desk_there(request), saved_ones.values())
+    readable = {name: _line(request, library, name, one) for name, one in saved_ones.items()}
+    lines = [line for _, line in sorted((readable | unreadable).items())]
     return render(
         request,
         "slices.html",
@@ -112,21 +124,37 @@ def _why(filters: Filters, dataset: str) -> str:
     return "Move the slider that ends beside a value: a page compares scores with 7 digits."
 
 
-def _line(request: Request, library: Library, dataset: str, name: str) -> SliceLine:
-    try:
-        found = read_slice(library.store, DatasetLayout(dataset), name)
-        opened = library.open(dataset, found.release, Table.PAIRS)
-        num_pairs = desk_there(request).slice_size(opened.release, found)
-    except (Problem, FactoryError) as error:
-        if isinstance(error, Problem) and error.status is HTTPStatus.FORBIDDEN:
-            raise
-        return SliceLine(name, problem=str(error))
+def _read_all(library: Library, dataset: str) -> tuple[dict[str, _Saved], dict[str, SliceLine]]:
+    """Every slice by its name; and a line for each that cannot be read, which says why."""
+    saved, unreadable = dict[str, _Saved](), dict[str, SliceLine]()
+    for name in slice_names(library.store, library.layout(dataset)):
+        try:
+            found = read_slice(library.store, DatasetLayout(dataset), name)
+            saved[name] = _Saved(found, library.open(dataset, found.release, Table.PAIRS))
+        except (Problem, FactoryError) as error:
+            if isinstance(error, Problem) and error.status is HTTPStatus.FORBIDDEN:
+                raise
+            unreadable[name] = SliceLine(name, problem=str(error))
+    return saved, unreadable
+
+
+def _count(desk: Desk, saved: Collection[_Saved]) -> None:
+    """Count all of them, in one scan of each release."""
+    for release in {one.found.release: one.opened.release for one in saved}.values():
+        desk.count_slices(
+            release, [one.found for one in saved if one.found.release == release.number]
+        )
+
+
+def _line(request: Request, library: Library, name: str, read: _Saved) -> SliceLine:
+    found, opened = read.found, read.opened
+    dataset = opened.release.dataset
     filters = page_filters(found.filter, opened.index)
     export = ["cxr-factory", "export", dataset, f"./{name}", "--format", "parquet"]
     return SliceLine(
         name=name,
         release=found.release,
-        num_pairs=num_pairs,
+        num_pairs=desk_there(request).slice_size(opened.release, found),
         num_all=opened.index.num_rows,
         address="" if filters is None else Asked(opened, filters).link(filters),
         content=_content(found.filter) if filters is None else _chosen(filters),

@@ -46,17 +46,24 @@ _SOURCES = {  # what each field of a filter reads
 def matching_ids(store: ObjectStore, release: Release, wanted: SliceFilter) -> frozenset[str]:
     """Ids of the release's samples that a filter means; decisions are those the release names."""
     found: set[str] = set()
-    for batch, rows in _scanned(store, release, wanted, {"sample_id": "sample_id"}):
+    for batch, (rows,) in _scanned(store, release, [wanted], {"sample_id": "sample_id"}):
         ids = np.array(batch["sample_id"].to_pylist(), object)
         found.update(ids[rows].tolist())
     return frozenset(found)
 
 
-def matching_rows(store: ObjectStore, release: Release, wanted: SliceFilter) -> Rows:
-    """Which of the release's pairs a filter means, in the order of their table, (N,)."""
-    columns = {"sample_id": "sample_id"} if wanted.reviews else {"index": "index"}
+def matching_rows(
+    store: ObjectStore, release: Release, wanted: Sequence[SliceFilter]
+) -> list[Rows]:
+    """Which of the release's pairs each filter means, in the order of their table, (N,) each.
+
+    One scan for all filters: reading takes most of the time.
+    """
+    has_reviews = any(one.reviews for one in wanted)
+    columns = {"sample_id": "sample_id"} if has_reviews else {"index": "index"}
     parts = [rows for _, rows in _scanned(store, release, wanted, columns)]
-    return np.concatenate([np.zeros(0, bool), *parts])
+    none = np.zeros(0, bool)
+    return [np.concatenate([none, *(rows[at] for rows in parts)]) for at in range(len(wanted))]
 
 
 def rows_meant(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) -> Rows:
@@ -68,17 +75,22 @@ def rows_meant(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) 
 
 
 def _scanned(
-    store: ObjectStore, release: Release, wanted: SliceFilter, columns: Mapping[str, str]
-) -> Iterator[tuple[pa.RecordBatch, Rows]]:
-    """Batches of these columns and of those that a filter reads, each with the rows it means."""
-    standing = standing_reviews(released_reviews(store, release)) if wanted.reviews else {}
+    store: ObjectStore,
+    release: Release,
+    wanted: Sequence[SliceFilter],
+    columns: Mapping[str, str],
+) -> Iterator[tuple[pa.RecordBatch, list[Rows]]]:
+    """Batches of these columns and of those that filters read, with the rows that each means."""
+    has_reviews = any(one.reviews for one in wanted)
+    standing = standing_reviews(released_reviews(store, release)) if has_reviews else {}
     read = dict(columns)
-    for field in wanted.model_dump(exclude_defaults=True):
-        read |= _SOURCES[field]
+    for one in wanted:
+        for field in one.model_dump(exclude_defaults=True):
+            read |= _SOURCES[field]
     dataset = open_table(store, release, Table.PAIRS)
     with lance_errors(dataset.uri):
         for batch in dataset.scanner(columns=read).to_batches():
-            yield batch, rows_meant(batch, wanted, standing)
+            yield batch, [rows_meant(batch, one, standing) for one in wanted]
 
 
 def _conditions(batch: pa.RecordBatch, wanted: SliceFilter, standing: _Standing) -> Iterator[Rows]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect.logging import disable_run_logger
 
 from models.engines import engine_config
-from storage.blind_records import BlindStudyPlan
+from storage.blind_records import BlindStudy, BlindStudyPlan
 from storage.blind_study import create_study
 from storage.ingestion import corpus_reader, ingest
 from storage.layout import DatasetLayout, Table
@@ -48,8 +48,7 @@ def copy_with_people(root: Path, scratch: Path, dataset: str, scans: Path) -> st
             engine_config("encoders", {"kind": "handcrafted"}),
         )
     ingest(store, _CORPUS, corpus_reader("nih", scans))
-    plan = BlindStudyPlan(corpus=_CORPUS, num_each=10, image_size_px=128, seed=1)
-    study = create_study(store, layout, STUDY, plan)
+    study = _study_with_a_made_image_first(store, layout)
     said = {True: ReviewDecision.SYNTHETIC, False: ReviewDecision.REAL}
     answers = [
         decided(one.item_id, BOB, said[one.synthetic is not (chance.random() < 0.3)])
@@ -58,6 +57,16 @@ def copy_with_people(root: Path, scratch: Path, dataset: str, scans: Path) -> st
     table = review_table(store, layout, Lineage(dataset, release.fingerprint, release.restricted))
     append_reviews(table, [*answers, *_decisions(store, release, chance)])
     return store.root
+
+
+def _study_with_a_made_image_first(store: LocalStore, layout: DatasetLayout) -> BlindStudy:
+    """A blind study whose first image for Ann is ours: no patient's is put into the docs."""
+    plan = BlindStudyPlan(corpus=_CORPUS, num_each=10, image_size_px=128, seed=1)
+    while True:
+        study = create_study(store, layout, STUDY, plan)  # its order is by random ids
+        if study.item(study.order_of(ANN)[0]).synthetic:
+            return study
+        store.delete(layout.study(STUDY))
 
 
 def _decisions(store: LocalStore, release: Release, chance: random.Random) -> list[Review]:

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from browser.filters import Filters, parse_filters
 from browser.library import Library
@@ -16,11 +17,11 @@ from browser.open_tables import OpenTable
 from browser.settings import Reviewing, Settings
 from browser.slice_filters import page_filters, slice_filter
 from storage.layout import DatasetLayout, Table
-from storage.objects import LocalStore
+from storage.objects import LocalStore, ObjectStore
 from storage.records import EntityKind, EntityStatus, View
-from storage.releases import release_reviews
+from storage.releases import Release, release_reviews
 from storage.review_rules import ReviewStatus
-from storage.slice_scan import matching_ids
+from storage.slice_scan import matching_ids, matching_rows
 from storage.slices import (
     EntityFilter,
     ScoreFilter,
@@ -102,7 +103,10 @@ def test_page_and_slice_of_the_same_filters_mean_the_same_pairs(
     wanted = slice_filter(filters, _entities(pairs))
     rows = pairs.answers.rows(filters)
     shown = {pairs.index.sample_id(row) for row in np.flatnonzero(rows).tolist()}
-    assert matching_ids(LocalStore(settings.root), pairs.release, wanted) == shown
+    store = LocalStore(settings.root)
+    assert matching_ids(store, pairs.release, wanted) == shown
+    found, everything = matching_rows(store, pairs.release, [wanted, SliceFilter()])
+    assert (found.tolist(), everything.all()) == (rows.tolist(), True)
     back = page_filters(wanted, pairs.index)
     assert back is not None
     assert slice_filter(_parse(pairs, parse_qsl(back.query())), _entities(pairs)) == wanted
@@ -219,3 +223,27 @@ def test_slices_that_cannot_be_read_or_shown_say_so(ann: TestClient, store: Loca
     assert "has no release 9" in listed and "expected a slice" in listed
     assert "No page can show just these" in listed
     assert ann.get("/review/nowhere/slices").status_code == 404
+
+
+def test_slices_of_a_release_are_counted_in_one_scan(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = {"ap": View.AP, "pa": View.PA}
+    for name, view in views.items():
+        save_slice(store, LAYOUT, name, Slice(release=1, filter=SliceFilter(views=(view,))))
+    scanned: list[int] = []
+
+    def scanning(
+        store: ObjectStore, release: Release, wanted: Sequence[SliceFilter]
+    ) -> list[NDArray[np.bool_]]:
+        scanned.append(len(wanted))
+        return matching_rows(store, release, wanted)
+
+    monkeypatch.setattr("browser.review_desk.matching_rows", scanning)
+    with client_of(Settings(root=store.root, reviewing=Reviewing("ann"))) as client:
+        page, again = (client.get(SLICES).text for _ in range(2))
+    for name, view in views.items():
+        num = sum(reference(index).view == view for index in range(24))
+        tile = page[page.index(f"<h2>{name}</h2>") :]
+        assert f"<strong>{num}</strong> of 24 pairs" in tile[:400]
+    assert (again, scanned) == (page, [2])
