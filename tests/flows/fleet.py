@@ -37,6 +37,7 @@ from flows.generate import (
     retry_failed_units,
     write_report_shard,
 )
+from flows.study_cells import study_cell
 
 POOL = "any"
 BIN = Path(sys.executable).parent
@@ -45,6 +46,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     retry_failed_units,
     write_report_shard,
     paint_image_shard,
+    study_cell,
 )
 _READY_SECONDS = 120.0
 
@@ -78,7 +80,7 @@ class Fleet:
                     client.create_flow_from_name(flow.name),
                     flow.name,
                     work_pool_name=POOL,
-                    entrypoint=f"flows.generate.{flow.fn.__name__}",
+                    entrypoint=f"{flow.fn.__module__}.{flow.fn.__name__}",
                     # names the kinds of engines known when this process began, not a test's own
                     enforce_parameter_schema=False,
                     # the same engine without the process that prepares a folder of code for it

@@ -37,7 +37,7 @@ def _arm(name: str, **source: Any) -> dict[str, Any]:
     return {"name": name, "data": {"phases": [{"sources": [taken]}]}}
 
 
-def _settings(**changes: Any) -> dict[str, Any]:
+def study_settings(**changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "name": "tiny-study",
         "datasets": [tiny_plan().model_dump(mode="json")],
@@ -54,7 +54,7 @@ def _settings(**changes: Any) -> dict[str, Any]:
 
 
 def _plan(**changes: Any) -> StudyPlan:
-    return parse_plan(_settings(**changes), StudyPlan, "study.yaml")
+    return parse_plan(study_settings(**changes), StudyPlan, "study.yaml")
 
 
 def _files(root: Path, pattern: str) -> dict[str, int]:
@@ -66,7 +66,7 @@ def _files(root: Path, pattern: str) -> dict[str, int]:
 def killed_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root whose study was killed once its first cell was finished."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "study.yaml").write_text(yaml.safe_dump(_settings(datasets=["tiny.yaml"])))
+    (folder / "study.yaml").write_text(yaml.safe_dump(study_settings(datasets=["tiny.yaml"])))
     (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_plan().model_dump(mode="json")))
     root = folder / "root"
     code = "import typer; from flows.study_commands import study; typer.run(study)"
@@ -200,11 +200,11 @@ def test_source_of_a_corpus_may_lie_where_the_environment_says(
 
 def test_load_study_takes_a_dataset_from_the_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny_plan().model_dump(mode="json")))
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(_settings(datasets=["tiny.yaml"])))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study_settings(datasets=["tiny.yaml"])))
     plan = load_study(tmp_path / "study.yaml", [("dispatch", "work-pool")])
     assert plan.datasets == (tiny_plan(),)
     assert plan.execution.dispatch == "work-pool"
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(_settings(datasets=["none.yaml"])))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study_settings(datasets=["none.yaml"])))
     with pytest.raises(ValueError, match=r"none.yaml', which does not exist"):
         load_study(tmp_path / "study.yaml")
 
