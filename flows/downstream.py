@@ -5,16 +5,29 @@ from functools import partial
 from typing import Any
 
 from flows.downstream_plans import (
+    CorpusBoxes,
     CorpusLabels,
+    DetectionTask,
     DownstreamTask,
     FineTuningTask,
     GroundingTask,
     Labels,
     LinearProbeTask,
+    PhantomLabels,
     RetrievalTask,
+    SegmentationTask,
 )
 from models.downstream.labelled_splits import LabelledSplits
+from models.downstream.masked_splits import MaskedSplits
 from tasks.artifacts import show_zero_shot
+from tasks.dense import (
+    frame_phantoms,
+    measure_detection,
+    measure_segmentation,
+    paint_masked_splits,
+    read_boxed_splits,
+    require_stages,
+)
 from tasks.downstream import (
     measure_fine_tuning,
     measure_grounding,
@@ -24,7 +37,12 @@ from tasks.downstream import (
     read_pairs,
     require_regions,
 )
-from tasks.downstream_artifacts import show_few_labels, show_grounding, show_retrieval
+from tasks.downstream_artifacts import (
+    show_dense,
+    show_few_labels,
+    show_grounding,
+    show_retrieval,
+)
 from tasks.label_splits import paint_label_splits, read_label_splits
 
 _TABLES: dict[str, Callable[[str, Mapping[str, Mapping[str, Any]]], None]] = {
@@ -33,6 +51,8 @@ _TABLES: dict[str, Callable[[str, Mapping[str, Mapping[str, Any]]], None]] = {
     "retrieval": show_retrieval,
     "linear_probe": partial(show_few_labels, "linear_probe"),
     "fine_tuning": partial(show_few_labels, "fine_tuning"),
+    "segmentation": partial(show_dense, "segmentation"),
+    "detection": partial(show_dense, "detection"),
 }
 
 
@@ -49,6 +69,10 @@ def measure_task(task: DownstreamTask, run: str, root: str) -> dict[str, Any]:
         case FineTuningTask():
             splits = _open_splits(task.name, task.labels, run, root)
             return measure_fine_tuning(root, run, splits, task.settings)
+        case SegmentationTask():
+            return _measure_segmentation(task, run, root)
+        case DetectionTask():
+            return _measure_detection(task, run, root)
 
 
 def show(run: str, kind: str, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -70,6 +94,27 @@ def _measure_retrieval(task: RetrievalTask, run: str, root: str) -> dict[str, An
         task.name, root, task.dataset, task.release, task.split, task.max_pairs, task.seed
     )
     return measure_retrieval(root, run, pairs, task.settings)
+
+
+def _measure_segmentation(task: SegmentationTask, run: str, root: str) -> dict[str, Any]:
+    require_stages(root, run)
+    splits = _paint_masked(task.name, task.labels)
+    return measure_segmentation(root, run, splits, task.settings)
+
+
+def _measure_detection(task: DetectionTask, run: str, root: str) -> dict[str, Any]:
+    require_stages(root, run)
+    if isinstance(task.labels, CorpusBoxes):
+        corpus, findings = task.labels.corpus, task.settings.findings
+        splits = read_boxed_splits(task.name, root, run, corpus, findings)
+    else:
+        splits = frame_phantoms(_paint_masked(task.name, task.labels))
+    return measure_detection(root, run, splits, task.settings)
+
+
+def _paint_masked(name: str, labels: PhantomLabels) -> MaskedSplits:
+    wanted = (labels.num_train_images, labels.num_validation_images, labels.num_test_images)
+    return paint_masked_splits(name, labels.painter, wanted, labels.seed)
 
 
 def _open_splits(name: str, labels: Labels, run: str, root: str) -> LabelledSplits:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flows.plans import Name, PainterConfig, Plan
+from models.downstream.dense_configs import DetectionConfig, SegmentationConfig
 from models.downstream.few_labels import FineTuningConfig, LinearProbeConfig
 from models.downstream.grounding import GroundingConfig
 from models.downstream.retrieval import RetrievalConfig
@@ -106,6 +107,47 @@ class FineTuningTask(Plan):
     )
 
 
+class SegmentationTask(Plan):
+    """How well a U-Net on the image tower marks findings, pixel by pixel."""
+
+    kind: Literal["segmentation"] = "segmentation"
+    name: Name = Field(description="Of the result, in the metrics.")
+    labels: PhantomLabels = Field(
+        default_factory=PhantomLabels,
+        description="Images to train, choose and measure on; the painter must know its masks.",
+    )
+    settings: SegmentationConfig = Field(
+        description="Findings, shares of the labels, and training."
+    )
+
+
+class CorpusBoxes(Plan):
+    """Images and boxes of a corpus, in the splits that its patients were given at ingest.
+
+    An image that is labelled with a finding asked for, and has no box of it, is left out.
+    """
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: Name = Field(description="An ingested corpus of images, some of them with boxes.")
+
+
+class DetectionTask(Plan):
+    """How well a detector on the image tower frames findings."""
+
+    kind: Literal["detection"] = "detection"
+    name: Name = Field(description="Of the result, in the metrics.")
+    labels: Annotated[CorpusBoxes | PhantomLabels, Field(discriminator="kind")] = Field(
+        description="What to train, choose and measure on; phantoms are framed by their masks."
+    )
+    settings: DetectionConfig = Field(description="Findings, shares of the labels, and training.")
+
+
 DownstreamTask = Annotated[
-    GroundingTask | RetrievalTask | LinearProbeTask | FineTuningTask, Field(discriminator="kind")
+    GroundingTask
+    | RetrievalTask
+    | LinearProbeTask
+    | FineTuningTask
+    | SegmentationTask
+    | DetectionTask,
+    Field(discriminator="kind"),
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.summary import zero_shot_text
 
@@ -74,10 +74,59 @@ def _macro(one: Mapping[str, Any]) -> str:
     return f"{one['macro_auroc']:.3f}  (95 % {low:.3f} to {high:.3f})  {trained}"
 
 
+class Dense(NamedTuple):
+    """How the result of a task on maps is said.
+
+    Attributes:
+        heading: Names the measures.
+        measures: In that order.
+        gain: Over the untrained tower.
+    """
+
+    heading: str
+    measures: tuple[str, ...]
+    gain: str
+
+
+SEGMENTATION = Dense(
+    "Dice, Dice where shown, IoU; gain in Dice over an untrained tower",
+    ("dice", "shown_dice", "iou"),
+    "dice_gain",
+)
+DETECTION = Dense(
+    "average precision over IoU 0.40 to 0.75, 0.50 to 0.95; gain in the first over an untrained "
+    "tower",
+    ("ap_40_75", "ap_50_95"),
+    "ap_40_75_gain",
+)
+
+
+def dense_text(kind: str, said: Dense, results: Results) -> str:
+    """Segmentation or detection at every share of the labels, macro and per finding."""
+    lines = []
+    for name, result in results.items():
+        lines.append(f"{kind} on {name} ({result['num_images']} images): {said.heading}")
+        for one in result["shares"]:
+            lines.append(f"  {one['share']:.1%} of labels, {one['num_train_images']} images")
+            figures = {"macro": one["macro"], **one["per_finding"]}
+            lines += [f"    {finding:<18} {_dense(of, said)}" for finding, of in figures.items()]
+    return "\n".join(lines)
+
+
+def _dense(figures: Mapping[str, Any], said: Dense) -> str:
+    if said.gain not in figures:
+        return str(figures.get("reason") or "undefined")
+    values = ", ".join(f"{figures[measure]['value']:.3f}" for measure in said.measures)
+    low, high = figures[said.gain]["ci95"]
+    return f"{values}; {figures[said.gain]['value']:+.3f} (95 % {low:+.3f} to {high:+.3f})"
+
+
 TEXTS: dict[str, Callable[[Results], str]] = {
     "zero_shot": zero_shot_text,
     "grounding": grounding_text,
     "retrieval": retrieval_text,
     "linear_probe": partial(few_labels_text, "linear probe"),
     "fine_tuning": partial(few_labels_text, "fine-tuning"),
+    "segmentation": partial(dense_text, "segmentation", SEGMENTATION),
+    "detection": partial(dense_text, "detection", DETECTION),
 }

@@ -68,6 +68,23 @@ def show_few_labels(kind: str, run: str, results: Mapping[str, Mapping[str, Any]
     )
 
 
+def show_dense(kind: str, run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Every measure per share of the labels and finding, beside an untrained image tower."""
+    rows = [
+        {"set": name, "share of labels": one["share"], "finding": finding}
+        | {measure: _value_and_interval(figures.get(measure)) for measure in one["macro"]}
+        | {"note": figures.get("reason") or ""}
+        for name, result in results.items()
+        for one in result["shares"]
+        for finding, figures in {"macro": one["macro"], **one["per_finding"]}.items()
+    ]
+    create_table_artifact(
+        table=rows,
+        key=f"{artifact_key(run)}-{artifact_key(kind)}",
+        description=f"{run}: {kind} at shares of the labels.",
+    )
+
+
 def _value_and_interval(figure: Mapping[str, Any] | None) -> str:
     if figure is None:
         return ""

@@ -1,6 +1,7 @@
 """What `evaluate` measures beyond zero-shot classification, on a tiny release and run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from flows.ingest import ingest_corpus
 from flows.plan_files import parse_plan
 from flows.pretrain import pretrain
 from flows.training_plans import EvaluatePlan, PretrainPlan
+from models.downstream.boxed_images import FindingBox
 from models.vocabulary.findings import Finding
 from storage.readers.rows import patient_split
 from storage.records import Split
+from tasks.dense import read_boxed_splits
 from tasks.label_splits import read_label_splits
 from tests.flows.conftest import tiny_plan
 from tests.storage.readers.made_files import grey, write_csv
@@ -30,14 +33,17 @@ GROUNDING = {
 }
 
 
-def _pretrained(root: str, objective: str) -> str:
+TOWER = {"image_size_px": 32, "width": 8}
+
+
+def _pretrained(root: str, objective: str, name: str = "", tower: Mapping[str, Any] = TOWER) -> str:
     model: dict[str, Any] = {
         "objective": {"kind": objective, "embedding_size": 16},
-        "image_tower": {"image_size_px": 32, "width": 8},
+        "image_tower": tower,
         "text_tower": {"width": 16, "num_layers": 1, "num_heads": 2},
         "training": {"steps": 4, "batch_size": 8, "device": "cpu"},
     }
-    plan = {"name": objective, "dataset": "tiny", "model": model}
+    plan = {"name": name or objective, "dataset": "tiny", "model": model}
     return pretrain(PretrainPlan.model_validate(plan), root).run
 
 
@@ -116,6 +122,72 @@ def test_probe_and_fine_tuning_are_written_to_the_metrics_and_said(root: str, ru
         assert (small["num_train_images"], full["num_train_images"]) == (4, 40)
         assert 0 <= full["macro_auroc"] <= 1
         assert f"{said} on phantoms (40 images): macro AUROC" in evaluation_text(results)
+
+
+DENSE = {
+    "shares": [1.0],
+    "num_resamples": 100,
+    "steps": 2,
+    "batch_size": 8,
+    "device": "cpu",
+    "findings": ["Emphysema", "Cardiomegaly"],
+}
+
+
+def test_segmentation_and_detection_are_written_to_the_metrics_and_said(
+    root: str, run: str
+) -> None:
+    named = {"name": "phantoms", "labels": PHANTOM_LABELS, "settings": DENSE}
+    tasks = [{"kind": kind, **named} for kind in ("segmentation", "detection")]
+    results = evaluate(EvaluatePlan.model_validate({"run": run, "tasks": tasks}), root)
+    stored = json.loads((Path(root) / "models" / run / "metrics.json").read_text())
+    said = evaluation_text(results)
+    for kind, measure in (("segmentation", "dice"), ("detection", "ap_40_75")):
+        assert stored[kind] == json.loads(json.dumps(results[kind]))
+        (full,) = stored[kind]["phantoms"]["shares"]
+        assert full["num_train_images"] == 40
+        assert set(full["per_finding"]) == {"Emphysema", "Cardiomegaly"}
+        assert 0 <= full["macro"][measure]["value"] <= 1
+        assert f"{kind} on phantoms (40 images): " in said
+    assert "    Cardiomegaly " in said
+
+
+def test_boxed_splits_of_a_corpus_leave_out_what_is_labelled_and_not_framed(
+    root: str, run: str, tmp_path: Path
+) -> None:
+    """Images with boxes, without the finding, and with the finding but no box."""
+    (tmp_path / "images").mkdir()
+    columns = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age")
+    columns += ("Patient Gender", "View Position")
+    kinds = ("Mass", "No Finding", "Mass|Nodule")
+    rows = [
+        dict(zip(columns, (f"{n:04}.png", kinds[n % 3], 0, n, 50, "F", "PA"), strict=True))
+        for n in range(90)
+    ]
+    write_csv(tmp_path / "labels.csv", rows)
+    for row in rows:
+        (tmp_path / "images" / str(row["Image Index"])).write_bytes(grey(side_px=64))
+    lines = [f"{n:04}.png,Mass,256,128,512,256,,," for n in range(0, 90, 3)]
+    head = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+    (tmp_path / "bbox.csv").write_text("\n".join([head, *lines]) + "\n")
+    ingest_corpus("nih", str(tmp_path), "framed", root)
+    splits = read_boxed_splits.fn("framed", root, run, "framed", (Finding.MASS,))
+    sets = (splits.train, splits.validation, splits.test)
+    assert sum(len(one.images) for one in sets) == 60, "a third is labelled and not framed"
+    for one, split in zip(sets, Split, strict=True):
+        assert {patient_split("nih", who) for who in one.groups} == {split}
+        assert {image.shape for image in one.images} == {(32, 32)}, "as the tower sees them"
+        for who, boxes in zip(one.groups, one.boxes, strict=True):
+            expected = [FindingBox(Finding.MASS, 8, 4, 24, 12)] if int(who) % 3 == 0 else []
+            assert boxes == expected, "of 1024 px in the official frame"
+
+
+def test_dense_task_of_a_tower_without_stages_is_refused_before_painting(root: str) -> None:
+    tower = {"name": "timm/test_vit", "image_size_px": 32}
+    run = _pretrained(root, "convirt", "flat", tower)
+    task = {"kind": "segmentation", "name": "x", "settings": DENSE}
+    with pytest.raises(ValueError, match="with stages, whose maps shrink, got TimmTower with"):
+        evaluate(EvaluatePlan.model_validate({"run": run, "tasks": [task]}), root)
 
 
 def test_label_splits_of_a_corpus_are_those_of_ingest(root: str, run: str, tmp_path: Path) -> None:
