@@ -33,14 +33,16 @@ class PinnedArm(Plan):
 
     def made(self, root: str) -> str:
         """In words: which pairs, and in which order."""
-        sources = self.data.parts().sources
-        phases = [
-            _phase_in_words(
-                phase, [self.by_source[sources.index(one.pairs())] for one in phase.sources], root
-            )
-            for phase in self.data.phases
+        sources, phases = self.data.parts().sources, self.data.phases
+        counts = [
+            [self.by_source[sources.index(one.pairs())] for one in phase.sources]
+            for phase in phases
         ]
-        return "; then ".join(phases)
+        said = [_phase_in_words(*one, root) for one in zip(phases, counts, strict=True)]
+        if len(said) == 1:
+            return said[0]
+        shares = [f"{phase.share:.0%} of the steps on" for phase in phases]
+        return ", then ".join(map(" ".join, zip(shares, said, strict=True)))
 
 
 class PinnedArms(Plan):
@@ -121,12 +123,15 @@ def _corpora(store: ObjectStore, plan: StudyPlan) -> dict[str, str]:
 
 
 def _phase_in_words(phase: Phase, num_pairs: list[int], root: str) -> str:
-    total = sum(source.weight for source in phase.sources)
-    parts = [
-        f"{source.weight / total:.0%} of each batch from {_source_in_words(source, count, root)}"
+    said = [
+        _source_in_words(source, count, root)
         for source, count in zip(phase.sources, num_pairs, strict=True)
     ]
-    return f"{phase.share:.0%} of the steps: {' and '.join(parts)}"
+    if len(said) == 1:
+        return said[0]
+    total = sum(source.weight for source in phase.sources)
+    shares = [f"{source.weight / total:.0%} of each batch from" for source in phase.sources]
+    return " and ".join(map(" ".join, zip(shares, said, strict=True)))
 
 
 def _source_in_words(source: ReleaseSource | CorpusSource, num_pairs: int, root: str) -> str:
