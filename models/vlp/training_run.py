@@ -30,6 +30,7 @@ from models.vlp.checkpoint import (
 from models.vlp.configs import PretrainingConfig
 from models.vlp.data import PairImages, PairTexts
 from models.vlp.images import as_drawn, as_input, draw_views
+from models.vlp.kept_memory import freed_memory_kept
 from models.vlp.model import VisionLanguageModel
 from models.vlp.objectives import ObjectiveLoss
 from models.vlp.pair_order import PairOrder
@@ -109,6 +110,7 @@ class TrainingRun:
         devices = [self.device] if self.device.type == "cuda" else []
         with ExitStack() as opened:
             opened.enter_context(torch.random.fork_rng(devices=devices))
+            opened.enter_context(freed_memory_kept())
             log = None
             began = time.perf_counter()
             if self.ranks.leads:
