@@ -48,7 +48,7 @@ def train_to_best(
         loss = batch_loss(rows)
         if not torch.isfinite(loss):
             raise ValueError(
-                f"the loss of fine-tuning must be finite, got {loss.item()} at step {step}; "
+                f"the training loss must be finite, got {loss.item()} at step {step}; "
                 f"lower learning_rate, {config.learning_rate:g} here"
             )
         optimiser.zero_grad()
