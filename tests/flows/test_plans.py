@@ -8,6 +8,7 @@ from flows.calibrate import CalibratePlan
 from flows.finetune import FinetunePlan
 from flows.plan_files import load_plan, parse_plan
 from flows.plans import DatasetPlan
+from flows.study_plans import StudyPlan
 from flows.training_plans import EvaluatePlan, PretrainPlan
 from tests.flows.conftest import tiny_plan
 
@@ -47,6 +48,8 @@ def test_every_plan_that_comes_with_the_factory_is_read_without_its_models(path:
     types: dict[str, type[BaseModel]] = {
         "pretrain": PretrainPlan,
         "evaluate": EvaluatePlan,
+        "tasks": EvaluatePlan,
+        "study": StudyPlan,
         "calibrate": CalibratePlan,
         "finetune": FinetunePlan,
     }
