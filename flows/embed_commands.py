@@ -1,18 +1,15 @@
 """The command `embed`, found through an entry point."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-DEFAULT_ROOT = "./factory"
+from flows.command_options import DEFAULT_ROOT, AsJson, Root, show
 
 
 def embed(
     dataset: str,
-    root: Annotated[
-        str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")
-    ] = DEFAULT_ROOT,
+    root: Root = DEFAULT_ROOT,
     run: Annotated[
         str, typer.Option(help="A pre-trained run; texts can then be searched by too.")
     ] = "",
@@ -20,9 +17,7 @@ def embed(
         str, typer.Option(help='Another encoder, as YAML: "{kind: handcrafted}" needs no weights.')
     ] = "",
     release: Annotated[int | None, typer.Option(help="By default the newest.", min=1)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Embed a release's images, so that the browser finds more like one, or those for a text."""
     from flows.embed import embed_pairs
@@ -39,7 +34,7 @@ def embed(
     with spinner(f"embed {dataset}"):
         done = embed_pairs(dataset, model, config, root, release)
     said = f"{done['num_images']} images of {done['release']} embedded by {model}"
-    typer.echo(json.dumps(done) if as_json else said)
+    show(done, said, as_json)
 
 
 def _named(root: str, run: str, encoder: str) -> tuple[str, Any]:

@@ -3,17 +3,15 @@
 They only read, or put one small object: no flow is needed.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-Root = Annotated[str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+from flows.command_options import DEFAULT_ROOT, AsJson, Root, show
+
 Release = Annotated[int | None, typer.Option(help="By default the newest.", min=1)]
-DEFAULT_ROOT = "./factory"
 
 
 def reviews(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
@@ -21,7 +19,7 @@ def reviews(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) ->
     from flows.review_summary import review_summary, review_text
 
     summary = review_summary(root, dataset)
-    _show(asdict(summary), review_text(summary), as_json)
+    show(asdict(summary), review_text(summary), as_json)
 
 
 def save_slice(
@@ -47,7 +45,7 @@ def save_slice(
     count = len(matching_ids(store, of, wanted))
     put_slice(store, layout, name, Slice(release=of.number, filter=wanted))
     found = {"slice": name, "release": of.release_id, "num_pairs": count}
-    _show(found, f"slice {name}: {count} of {of.num_accepted} pairs of {of.release_id}", as_json)
+    show(found, f"slice {name}: {count} of {of.num_accepted} pairs of {of.release_id}", as_json)
 
 
 def blind_study(
@@ -83,8 +81,4 @@ def blind_study(
     study = create_study(open_store(root), DatasetLayout(dataset), name, plan)
     found = {"study": name, "release": f"{dataset}@{study.release}", "num_items": len(study.items)}
     found |= {"restricted": study.restricted}
-    _show(found, f"blind study {name}: {len(study.items)} images to read", as_json)
-
-
-def _show(value: dict[str, Any], text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(value) if as_json else text)
+    show(found, f"blind study {name}: {len(study.items)} images to read", as_json)

@@ -1,29 +1,23 @@
 """The command `study`, found through an entry point."""
 
-import json
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-DEFAULT_ROOT = "./factory"
+from flows.command_options import DEFAULT_ROOT, AsJson, Dispatch, PlanFile, Root, show
 
 
 def study(
-    plan_file: Annotated[Path, typer.Argument(help="A YAML plan.", show_default=False)],
-    root: Annotated[
-        str, typer.Option(help="Folder or s3://bucket/prefix that holds everything.")
-    ] = DEFAULT_ROOT,
+    plan_file: PlanFile,
+    root: Root = DEFAULT_ROOT,
     dispatch: Annotated[
-        Literal["inline", "work-pool"] | None,
+        Dispatch | None,
         typer.Option(help="Where cells run, in place of the plan's."),
     ] = None,
     only_estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what is left to do, and do nothing.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare training data: train every arm from every seed, measure all alike, and report."""
     from flows.study_estimate import estimate
@@ -36,7 +30,7 @@ def study(
     require_sources(work)  # missing data ends here, before a server is started
     found = estimate(work)
     if only_estimate:
-        typer.echo(json.dumps(found.as_dict()) if as_json else found.as_text())
+        show(found.as_dict(), found.as_text(), as_json)
         return
     typer.echo(found.as_text(), err=True)
 
@@ -47,7 +41,7 @@ def study(
     require_server(plan.execution)
     with study_bar(lambda: estimate(work)):
         outcome = study_flow(plan, root)
-    typer.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())
+    show(outcome.as_dict(), outcome.as_text(), as_json)
     if outcome.failed:
         typer.echo(
             f"cxr-factory: {len(outcome.failed)} of {outcome.num_cells} cells failed; run the same "
