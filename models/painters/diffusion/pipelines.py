@@ -7,7 +7,6 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import diffusers
@@ -121,9 +120,10 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> A
                 dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
-                low_cpu_mem_usage=find_spec("accelerate") is not None,
+                low_cpu_mem_usage=True,
                 **_left_out(checkpoint),
             )
+        if not complaints:  # weights that the checkpoint lacks have no data to be moved
             pipeline.to(device)
     except Exception as error:
         raise EngineUnavailable(
