@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Crashed, Running
 
-from deployments.automations import silent_runs, stuck_runs
+from deployments.automations import mute_runs, silent_runs, stuck_runs
 from deployments.initialise import initialise
 from deployments.lookout import (
     RESUME,
@@ -62,7 +62,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         with temporary_settings({PREFECT_API_URL: fleet.url}):
             initialise(str(folder / "factory"))
         with fleet.client() as client:
-            for name in (silent_runs().name, stuck_runs().name, RESUME_AUTOMATION):
+            ours = (silent_runs(), mute_runs(), stuck_runs())
+            for name in (*(one.name for one in ours), RESUME_AUTOMATION):
                 for automation in client.read_automations_by_name(name):
                     client.delete_automation(automation.id)
             for deployment in client.read_deployments():  # the forms know no painter of a test
