@@ -130,7 +130,8 @@ def _phase_in_words(phase: Phase, num_pairs: list[int], root: str) -> str:
     if len(said) == 1:
         return said[0]
     total = sum(source.weight for source in phase.sources)
-    shares = [f"{source.weight / total:.0%} of each batch from" for source in phase.sources]
+    whole = "each batch" if phase.batches == "mixed" else "the batches, whole ones,"
+    shares = [f"{source.weight / total:.0%} of {whole} from" for source in phase.sources]
     return " and ".join(map(" ".join, zip(shares, said, strict=True)))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from flows.plans import ImageGateConfig, Name, Plan
-from models.vlp.phases import PhaseWeights
+from models.vlp.phases import Batches, PhaseWeights
 from storage.review_rules import ReviewRules
 from tasks.corpus_pairs import CorpusPairs
 from tasks.release_pairs import ReleasePairs
@@ -16,7 +16,7 @@ _WEIGHT = Field(
     1.0,
     gt=0,
     le=1_000_000,
-    description="Share of each batch, relative to the weights of the phase's other sources.",
+    description="Share of the phase's pairs, relative to the weights of its other sources.",
 )
 _MAX_PAIRS = Field(
     None,
@@ -82,11 +82,17 @@ TrainingSource = Annotated[ReleaseSource | CorpusSource, Field(discriminator="ki
 
 
 class Phase(Plan):
-    """A part of the training: which sources each of its batches mixes."""
+    """A part of the training: which sources it shows, and whether its batches mix them."""
 
     share: float = Field(1.0, gt=0, le=1, description="Of all optimiser steps.")
     sources: tuple[TrainingSource, ...] = Field(
-        min_length=1, max_length=64, description="Mixed in every batch, by their weights."
+        min_length=1, max_length=64, description="Shown by their weights."
+    )
+    batches: Batches = Field(
+        "mixed",
+        description="mixed: every batch holds each source's share. one_source: every batch is of "
+        "one source, in turn, so that no pair is told from another by its source.",
+        exclude_if=lambda batches: batches == "mixed",  # content of older plans is unchanged
     )
 
     @model_validator(mode="after")
@@ -131,7 +137,7 @@ class Mixture(Plan):
         named = [source.pairs() for phase in self.phases for source in phase.sources]
         sources = [one for number, one in enumerate(named) if one not in named[:number]]
         phases = [
-            PhaseWeights(phase.share, tuple(phase.weight_of(one) for one in sources))
+            PhaseWeights(phase.share, tuple(phase.weight_of(one) for one in sources), phase.batches)
             for phase in self.phases
         ]
         return MixtureParts(tuple(sources), tuple(phases))

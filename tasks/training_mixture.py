@@ -127,10 +127,16 @@ def described_sources(
         {
             **one.described,
             "phases": [
-                {"phase": number, "share": phase.share, "weight": phase.weights[place]}
+                _described_phase(number, phase, place)
                 for number, phase in enumerate(phases, start=1)
                 if phase.weights[place]
             ],
         }
         for place, one in enumerate(read)
     ]
+
+
+def _described_phase(number: int, phase: PhaseWeights, place: int) -> dict[str, Any]:
+    said: dict[str, Any] = {"phase": number, "share": phase.share, "weight": phase.weights[place]}
+    # said where it differs, so that a run from before there was a choice still resumes
+    return said if phase.batches == "mixed" else said | {"batches": phase.batches}

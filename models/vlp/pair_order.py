@@ -1,21 +1,22 @@
 """Which pairs each step of a training shows, of one source or of several.
 
-Pairs are numbered on from source to source. A phase is a run of steps; in each of its batches a
-source has the same number of pairs, its weight's share by largest remainder, so that what a batch
-holds is known exactly. Each source goes through its own pairs in its own order, a new one every
-epoch, as in a training on it alone; a phase begins new epochs. All of it is a function of seed and
-step: a run resumed at step k, in any phase, shows what it would have shown.
+Pairs are numbered on from source to source. A phase is a run of steps. Its batches mix the sources:
+in each, a source has the same number of pairs, its weight's share by largest remainder, so that
+what a batch holds is known exactly. Or each batch is of one source, and it is the batches that a
+source has its share of. All of it is a function of seed and step: a run resumed at step k, in any
+phase, shows what it would have shown.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.vlp.configs import TrainingConfig
-from models.vlp.phases import PhaseWeights, PlannedPhase, apportion
-from models.vlp.schedule import Purpose, batch_pairs, numpy_random, pairs_per_step
+from models.vlp.phases import PhaseWeights, apportion, take_turns
+from models.vlp.planned_phases import MixedPhase, MixtureDraw, PhaseInTurns, PlannedPhase
+from models.vlp.schedule import pairs_per_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +46,25 @@ class PairOrder:
             first_step: First step wanted, from 1.
             last_step: Last step wanted, inclusive.
         """
+        draw = MixtureDraw(self.seed, self.sizes)
         batches: list[NDArray[np.int64]] = []
         epochs_done = [0] * len(self.sizes)
         for phase in self.phases:
             first = max(first_step - phase.first_step + 1, 1)
             last = min(last_step - phase.first_step + 1, phase.num_steps)
             if first <= last:
-                batches += self._of_phase(phase, first, last, epochs_done)
-            for source, count in enumerate(phase.counts):
-                per_epoch = self.sizes[source] // count if count else 0
-                epochs_done[source] += -(-phase.num_steps // per_epoch) if count else 0
+                batches += phase.batches(draw, first, last, epochs_done)
+            begun = phase.epochs(self.sizes)
+            epochs_done = [done + more for done, more in zip(epochs_done, begun, strict=True)]
         return batches
 
-    def _of_phase(
-        self, phase: PlannedPhase, first: int, last: int, epochs_done: Sequence[int]
-    ) -> Iterator[NDArray[np.int64]]:
-        """Batches of some of a phase's steps, which count from 1 within it."""
-        offsets = np.cumsum([0, *self.sizes])
-        parts = [
-            [offsets[source] + pairs for pairs in self._of_source(source, count, first, last, done)]
-            for source, (count, done) in enumerate(zip(phase.counts, epochs_done, strict=True))
-            if count
-        ]
-        if len(parts) == 1:
-            yield from parts[0]
-            return
-        for step, batch in enumerate(zip(*parts, strict=True), start=phase.first_step + first - 1):
-            mixing = numpy_random(self.seed, Purpose.MIXING, step)  # or chunks would see one source
-            yield mixing.permutation(np.concatenate(batch))
 
-    def _of_source(
-        self, source: int, count: int, first: int, last: int, epochs_done: int
-    ) -> list[NDArray[np.int64]]:
-        return batch_pairs(self.seed, self.sizes[source], count, first, last, source, epochs_done)
+@dataclass(frozen=True, slots=True)
+class NamedSizes:
+    """How many pairs each source has, with its name for errors."""
+
+    names: Sequence[str]
+    sizes: Sequence[int]
 
 
 def order_of_one(settings: TrainingConfig, num_pairs: int, num_ranks: int) -> PairOrder:
@@ -89,7 +76,7 @@ def order_of_one(settings: TrainingConfig, num_pairs: int, num_ranks: int) -> Pa
     batch_size = pairs_per_step(settings, num_pairs, num_ranks)
     steps_per_epoch = num_pairs // batch_size
     num_steps = settings.steps or settings.epochs * steps_per_epoch
-    phase = PlannedPhase(1, num_steps, (batch_size,))
+    phase = MixedPhase(1, num_steps, (batch_size,))
     return PairOrder(settings.seed, (num_pairs,), batch_size, steps_per_epoch, num_steps, (phase,))
 
 
@@ -112,7 +99,7 @@ def order_of_mixture(
         num_ranks: Processes that share a batch.
 
     Raises:
-        ValueError: If a phase has no step, a source no pair in a batch of its phase, or fewer
+        ValueError: If a phase has no step, a source no pair in the batches of its phase, or fewer
             pairs than one batch takes; or the batch cannot be shared out or cut into chunks.
     """
     batch_size = pairs_per_step(settings, settings.batch_size, num_ranks)
@@ -127,24 +114,32 @@ def order_of_mixture(
                 f"every phase must have a step, phase {number} has none of {num_steps} by its "
                 f"share of {phase.share:g}; raise steps or its share"
             )
-        counts = apportion(batch_size, phase.weights)
-        _require_pairs(names, sizes, phase.weights, counts, batch_size)
-        planned.append(PlannedPhase(first_step, steps, counts))
+        planned.append(_planned(NamedSizes(names, sizes), phase, first_step, steps, batch_size))
         first_step += steps
     return PairOrder(
         settings.seed, tuple(sizes), batch_size, steps_per_epoch, num_steps, tuple(planned)
     )
 
 
+def _planned(
+    sources: NamedSizes, phase: PhaseWeights, first_step: int, num_steps: int, batch_size: int
+) -> PlannedPhase:
+    if phase.batches == "one_source":
+        turns = take_turns(num_steps, phase.weights)
+        _require_turns(sources, phase.weights, turns, batch_size)
+        return PhaseInTurns(first_step, batch_size, turns)
+    counts = apportion(batch_size, phase.weights)
+    _require_pairs(sources, phase.weights, counts, batch_size)
+    return MixedPhase(first_step, num_steps, counts)
+
+
 def _require_pairs(
-    names: Sequence[str],
-    sizes: Sequence[int],
-    weights: Sequence[float],
-    counts: Sequence[int],
-    batch_size: int,
+    sources: NamedSizes, weights: Sequence[float], counts: Sequence[int], batch_size: int
 ) -> None:
     """Every source of a phase has a pair in each batch, and no pair is twice in one."""
-    for name, size, weight, count in zip(names, sizes, weights, counts, strict=True):
+    for name, size, weight, count in zip(
+        sources.names, sources.sizes, weights, counts, strict=True
+    ):
         if weight and not count:
             raise ValueError(
                 f"every source of a phase must have a pair in each batch of {batch_size}, {name} "
@@ -155,4 +150,21 @@ def _require_pairs(
             raise ValueError(
                 f"a batch of {batch_size} takes {count} different pairs of {name}, which has "
                 f"{size} to train on; lower batch_size or its weight"
+            )
+
+
+def _require_turns(
+    sources: NamedSizes, weights: Sequence[float], turns: Sequence[int], batch_size: int
+) -> None:
+    """Every source of a phase has a batch, and no pair is twice in one."""
+    for source, (name, size) in enumerate(zip(sources.names, sources.sizes, strict=True)):
+        if weights[source] and source not in turns:
+            raise ValueError(
+                f"every source of a phase must have a batch, {name} has none of {len(turns)} by "
+                f"its weight of {weights[source]:g}; raise steps or its weight, or leave it out"
+            )
+        if weights[source] and batch_size > size:
+            raise ValueError(
+                f"a batch of one source takes {batch_size} different pairs, {name} has {size} to "
+                "train on; lower batch_size, or mix the sources in every batch"
             )

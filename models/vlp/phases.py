@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
+
+Batches = Literal["mixed", "one_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,25 +15,12 @@ class PhaseWeights:
     Attributes:
         share: Of the optimiser steps, relative to the other phases.
         weights: Of each source of the mixture, relative; 0 for one that is not in this phase.
+        batches: Whether every batch mixes the sources, or each is of one, in turn.
     """
 
     share: float
     weights: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedPhase:
-    """The same, counted.
-
-    Attributes:
-        first_step: From 1.
-        num_steps: At least 1.
-        counts: Pairs of each source in every batch.
-    """
-
-    first_step: int
-    num_steps: int
-    counts: tuple[int, ...]
+    batches: Batches = "mixed"
 
 
 def apportion(total: int, weights: Sequence[float]) -> tuple[int, ...]:
@@ -45,3 +35,23 @@ def apportion(total: int, weights: Sequence[float]) -> tuple[int, ...]:
     for at in by_remainder[: total - sum(counts)]:
         counts[at] += 1
     return tuple(counts)
+
+
+def take_turns(num_turns: int, weights: Sequence[float]) -> tuple[int, ...]:
+    """Whose turn it is, so that after any number of turns each has had its share to within one.
+
+    Of those that a further turn would not put a whole turn ahead of its share, the one with the
+    most weight per turn goes next; of equal ones the first.
+
+    Source: Balinski and Young 1975, the quota method.
+    """
+    whole = sum(map(Fraction, weights))
+    shares = [Fraction(weight) / whole for weight in weights]
+    had = [0] * len(shares)
+    turns: list[int] = []
+    for number in range(1, num_turns + 1):
+        behind = [at for at, share in enumerate(shares) if had[at] < number * share]
+        next_one = max(behind, key=lambda at: shares[at] / (had[at] + 1))
+        had[next_one] += 1
+        turns.append(next_one)
+    return tuple(turns)

@@ -24,9 +24,24 @@ def test_mixture_in_turn_and_mixed_are_read_with_their_defaults() -> None:
     assert Mixture.model_validate_json(mixed.model_dump_json()) == mixed
 
 
+def test_batches_of_one_source_are_said_and_mixed_ones_are_not() -> None:
+    """So that plans and runs from before there was a choice keep their identity."""
+    read = [
+        Mixture.model_validate({"phases": [{"sources": [MADE, REAL], **batches}]})
+        for batches in ({}, {"batches": "mixed"}, {"batches": "one_source"})
+    ]
+    default, mixed, in_turns = [one.model_dump(mode="json")["phases"][0] for one in read]
+    assert default == mixed
+    assert "batches" not in default
+    assert in_turns == default | {"batches": "one_source"}
+    assert [one.parts().phases[0].batches for one in read] == ["mixed", "mixed", "one_source"]
+    assert Mixture.model_validate_json(read[2].model_dump_json()) == read[2]
+
+
 @pytest.mark.parametrize(
     ("phases", "line"),
     [
+        ([{"sources": [MADE], "batches": "sorted"}], "batches: .*'mixed' or 'one_source'"),
         ([{"sources": []}], "phases.0.sources: .*at least 1 item"),
         ([{"sources": [MADE | {"weight": 0}]}], "weight: .*greater than 0, got 0"),
         ([{"sources": [MADE, MADE | {"weight": 2}]}], "must differ, got 'made' twice"),

@@ -106,6 +106,13 @@ def test_in_turn_with_early_stopping_and_what_another_plan_under_the_name_is_tol
         pretrain(PretrainPlan.model_validate(others), root)
 
 
+def test_a_run_of_batches_of_one_source_says_so(root: str) -> None:
+    phase = {"sources": [MADE, REAL | {"max_pairs": 15}], "batches": "one_source"}
+    run = pretrain(PretrainPlan.model_validate(settings("turns", phase)), root)
+    expected = [{"phase": 1, "share": 1.0, "weight": 1.0, "batches": "one_source"}]
+    assert [one["phases"] for one in run.metrics["provenance"]["sources"]] == [expected] * 2
+
+
 def test_a_restricted_source_marks_the_run_and_prefect_sees_no_word_of_it(root: str) -> None:
     secret = {"kind": "corpus", "corpus": "secret"}
     run = pretrain(PretrainPlan.model_validate(settings("hush", {"sources": [MADE, secret]})), root)

@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 
 from models.vlp.configs import TrainingConfig
 from models.vlp.pair_order import PairOrder, order_of_mixture, order_of_one
-from models.vlp.phases import PhaseWeights, apportion
+from models.vlp.phases import Batches, PhaseWeights, apportion, take_turns
 
 SEEDS = st.integers(0, 2**63 - 1)
+BATCHES: tuple[Batches, ...] = ("mixed", "one_source")
+EVEN = [(1.0, (1.0, 1.0))]
+UNEVEN = [(1.0, (1e-3, 1.0))]
+WEIGHTS = st.tuples(*[st.sampled_from([0.0, 1.0, 2.0, 3.0])] * 3).filter(any)
 
 
 def mixed(
     sizes: tuple[int, ...],
     phases: list[tuple[float, tuple[float, ...]]],
+    batches: Batches = "mixed",
     **training: int,
 ) -> PairOrder:
     names = [f"source {number}" for number in range(len(sizes))]
-    weights = [PhaseWeights(share, of_sources) for share, of_sources in phases]
+    weights = [PhaseWeights(share, of_sources, batches) for share, of_sources in phases]
     return order_of_mixture(TrainingConfig.model_validate(training), names, sizes, weights, 1)
 
 
@@ -45,18 +50,36 @@ def test_order_of_one_source_is_the_one_of_every_earlier_release(
     ]
     assert [batch.tolist() for batch in order.batches(1, order.num_steps)] == expected
     if num_pairs >= batch_size:
-        alone = mixed((num_pairs,), [(1, (1,))], seed=seed, batch_size=batch_size, epochs=3)
-        assert [batch.tolist() for batch in alone.batches(1, alone.num_steps)] == expected
+        for batches in BATCHES:
+            alone = mixed(
+                (num_pairs,), [(1, (1,))], batches, seed=seed, batch_size=batch_size, epochs=3
+            )
+            assert [batch.tolist() for batch in alone.batches(1, alone.num_steps)] == expected
+
+
+@given(seed=SEEDS, sizes=st.tuples(st.integers(6, 30), st.integers(6, 30)))
+def test_order_of_mixed_batches_is_the_one_of_every_earlier_release(
+    seed: int, sizes: tuple[int, int]
+) -> None:
+    """Written out: orders from (seed, 1, epoch[, source]), mixed in a batch by (seed, 6, step)."""
+
+    def drawn(source: int, step: int) -> NDArray[np.int64]:
+        epoch, place = divmod(step - 1, sizes[source] // 3)
+        words = [seed, 1, epoch, source] if source else [seed, 1, epoch]
+        order = np.random.default_rng(words).permutation(sizes[source])
+        return order[3 * place : 3 * place + 3] + source * sizes[0]
+
+    order = mixed(sizes, [(1, (1, 1))], seed=seed, batch_size=6, steps=15)
+    for step, batch in enumerate(order.batches(1, 15), start=1):
+        both = np.concatenate([drawn(0, step), drawn(1, step)])
+        expected = np.random.default_rng([seed, 6, step]).permutation(both)
+        assert batch.tolist() == expected.tolist()
 
 
 @given(
     seed=SEEDS,
     sizes=st.tuples(st.integers(12, 40), st.integers(12, 40), st.integers(12, 40)),
-    weights=st.lists(
-        st.tuples(*[st.sampled_from([0.0, 1.0, 2.0, 3.0])] * 3).filter(any),
-        min_size=1,
-        max_size=3,
-    ),
+    weights=st.lists(WEIGHTS, min_size=1, max_size=3),
     cut=st.integers(1, 39),
 )
 def test_mixture_has_exact_shares_no_pair_twice_and_resumes_anywhere(
@@ -76,6 +99,74 @@ def test_mixture_has_exact_shares_no_pair_twice_and_resumes_anywhere(
     for batch, of_sources in zip(whole, of_step, strict=True):
         assert len(set(batch.tolist())) == 12
         assert sources_of(order, batch) == list(apportion(12, of_sources))
+
+
+@given(
+    seed=SEEDS,
+    sizes=st.tuples(st.integers(12, 40), st.integers(12, 40), st.integers(12, 40)),
+    weights=st.lists(WEIGHTS, min_size=1, max_size=3),
+    cut=st.integers(1, 39),
+)
+def test_batches_of_one_source_have_exact_shares_and_resume_anywhere(
+    seed: int,
+    sizes: tuple[int, ...],
+    weights: list[tuple[float, ...]],
+    cut: int,
+) -> None:
+    phases = [(1.0, of_sources) for of_sources in weights]
+    order = mixed(sizes, phases, "one_source", seed=seed, batch_size=12, steps=40)
+    whole = order.batches(1, 40)
+    parts = order.batches(1, cut) + order.batches(cut + 1, 40)
+    assert [batch.tolist() for batch in whole] == [batch.tolist() for batch in parts]
+    assert all(len(set(batch.tolist())) == 12 for batch in whole)
+    shown = [sources_of(order, batch) for batch in whole]
+    assert all(sorted(counts) == [0, 0, 12] for counts in shown)
+    ends = np.cumsum([0, *apportion(40, [1.0] * len(weights))])
+    for of_sources, first, last in zip(weights, ends[:-1], ends[1:], strict=True):
+        for source, weight in enumerate(of_sources):
+            turns = sum(counts[source] > 0 for counts in shown[first:last])
+            assert abs(turns - (last - first) * weight / sum(of_sources)) < 1
+
+
+def test_batches_of_one_source_go_through_all_its_pairs_before_any_comes_again() -> None:
+    order = mixed((12, 24), [(1, (1, 3))], "one_source", seed=5, batch_size=6, steps=16)
+    shown = order.batches(1, 16)
+    first = [batch.tolist() for batch in shown if batch.max() < 12]
+    second = [batch.tolist() for batch in shown if batch.min() >= 12]
+    assert (len(first), len(second)) == (4, 12)
+    for batches, pairs in ((first, range(12)), (second, range(12, 36))):
+        per_epoch = len(pairs) // 6
+        epochs = np.reshape(batches, (-1, per_epoch * 6))
+        assert all(sorted(epoch) == list(pairs) for epoch in epochs.tolist())
+        assert len(np.unique(epochs, axis=0)) == len(epochs)
+
+
+def test_a_source_of_two_phases_in_turns_goes_on_to_new_orders() -> None:
+    phases = [(0.5, (1.0, 1.0)), (0.5, (1.0, 1.0))]
+    order = mixed((8, 8), phases, "one_source", seed=3, batch_size=8, steps=8)
+    shown = [batch.tolist() for batch in order.batches(1, 8) if batch.max() < 8]
+    assert len({tuple(batch) for batch in shown}) == 4
+    assert all(sorted(batch) == list(range(8)) for batch in shown)
+
+
+def test_sources_of_equal_weight_take_turns() -> None:
+    assert take_turns(5, (1, 1)) == (0, 1, 0, 1, 0)
+    assert take_turns(4, (0, 1)) == (1, 1, 1, 1)
+    assert sorted(take_turns(8, (3, 1))) == [0] * 6 + [1] * 2
+
+
+@given(
+    weights=st.lists(st.floats(0, 1e6), min_size=1, max_size=6).filter(any),
+)
+def test_after_any_number_of_turns_each_has_had_its_share_to_within_one(
+    weights: list[float],
+) -> None:
+    turns = take_turns(60, weights)
+    whole = sum(map(Fraction, weights))
+    for number in range(61):
+        for at, weight in enumerate(weights):
+            had = turns[:number].count(at)
+            assert abs(had - number * Fraction(weight) / whole) < 1
 
 
 def test_every_source_of_a_mixture_goes_through_its_pairs_in_epochs_of_its_own() -> None:
@@ -127,21 +218,32 @@ def test_apportion_adds_up_and_is_within_one_of_each_share(
 
 
 @pytest.mark.parametrize(
-    ("phases", "training", "line"),
+    ("phases", "batches", "training", "line"),
     [
-        ([(1, (1, 1))], {"batch_size": 26}, "takes 13 different pairs of source 0, which has 12"),
-        ([(1, (1e-3, 1))], {"batch_size": 8}, "source 0 has none by its weight of 0.001"),
+        (EVEN, "mixed", {"batch_size": 26}, "takes 13 different pairs of source 0, which has 12"),
+        (UNEVEN, "mixed", {"batch_size": 8}, "source 0 has none by its weight of 0.001"),
         (
             [(0.01, (1, 0)), (0.99, (0, 1))],
+            "mixed",
             {"batch_size": 8, "steps": 10},
             "phase 1 has none of 10 by its share of 0.01",
         ),
-        ([(1, (1, 1))], {"batch_size": 8, "chunk_size": 3}, "chunk_size must divide the batch"),
+        (EVEN, "mixed", {"batch_size": 8, "chunk_size": 3}, "chunk_size must divide the batch"),
+        (EVEN, "one_source", {"batch_size": 16}, "takes 16 different pairs, source 0 has 12"),
+        (
+            UNEVEN,
+            "one_source",
+            {"batch_size": 8, "steps": 10},
+            "must have a batch, source 0 has none of 10 by its weight of 0.001",
+        ),
     ],
 )
 def test_mixture_that_cannot_be_ordered_says_why(
-    phases: list[tuple[float, tuple[float, ...]]], training: dict[str, int], line: str
+    phases: list[tuple[float, tuple[float, ...]]],
+    batches: Batches,
+    training: dict[str, int],
+    line: str,
 ) -> None:
     with pytest.raises(ValueError, match=line) as caught:
-        mixed((12, 20), phases, **training)
+        mixed((12, 20), phases, batches, **training)
     assert "\n" not in str(caught.value)

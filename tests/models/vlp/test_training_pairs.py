@@ -93,7 +93,11 @@ def test_a_mixture_killed_in_any_phase_resumes_to_the_same_curve_and_weights(
         MixedSource(name, pairs, texts, texts)
         for name, pairs, texts in zip("ab", joined.sources, joined.texts_of, strict=True)
     )
-    phases = (PhaseWeights(1, (1, 0)), PhaseWeights(1, (1, 1)), PhaseWeights(1, (0, 1)))
+    phases = (
+        PhaseWeights(1, (1, 0)),
+        PhaseWeights(1, (1, 1), "one_source"),
+        PhaseWeights(1, (1, 1)),
+    )
     mixture = TrainingMixture(sources, phases)
 
     def stop(entry: StepLog) -> None:
