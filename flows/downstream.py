@@ -15,11 +15,14 @@ from flows.downstream_plans import (
     LinearProbeTask,
     PhantomLabels,
     RetrievalTask,
+    SegmentationMasks,
     SegmentationTask,
 )
 from models.downstream.labelled_splits import LabelledSplits
+from models.downstream.masked_images import MaskedImages
 from models.downstream.masked_splits import MaskedSplits
 from tasks.artifacts import show_zero_shot
+from tasks.corpus_masks import read_masked_sets, read_masked_splits
 from tasks.dense import (
     frame_phantoms,
     measure_detection,
@@ -82,11 +85,20 @@ def show(run: str, kind: str, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _measure_grounding(task: GroundingTask, run: str, root: str) -> dict[str, Any]:
     require_regions(root, run)
+    validation, test = _open_masked_sets(task, run, root)
+    return measure_grounding(root, run, validation, test, task.settings)
+
+
+def _open_masked_sets(
+    task: GroundingTask, run: str, root: str
+) -> tuple[MaskedImages, MaskedImages]:
+    if task.labels is not None:
+        return read_masked_sets(task.name, root, run, task.labels.corpus, task.labels.masks)
     test = paint_masked_set(task.name, task.painter, task.num_images, task.seed)
     validation = paint_masked_set(
         f"validation of {task.name}", task.painter, task.num_validation_images, task.seed + 1
     )
-    return measure_grounding(root, run, validation, test, task.settings)
+    return validation, test
 
 
 def _measure_retrieval(task: RetrievalTask, run: str, root: str) -> dict[str, Any]:
@@ -98,8 +110,24 @@ def _measure_retrieval(task: RetrievalTask, run: str, root: str) -> dict[str, An
 
 def _measure_segmentation(task: SegmentationTask, run: str, root: str) -> dict[str, Any]:
     require_stages(root, run)
-    splits = _paint_masked(task.name, task.labels)
+    splits = _open_masked_splits(task, run, root)
     return measure_segmentation(root, run, splits, task.settings)
+
+
+def _open_masked_splits(task: SegmentationTask, run: str, root: str) -> MaskedSplits:
+    labels, settings = task.labels, task.settings
+    if not isinstance(labels, SegmentationMasks):
+        return _paint_masked(task.name, labels)
+    return read_masked_splits(
+        task.name,
+        root,
+        run,
+        labels.corpus,
+        labels.masks,
+        settings.findings,
+        labels.blank_per_shown,
+        settings.seed,
+    )
 
 
 def _measure_detection(task: DetectionTask, run: str, root: str) -> dict[str, Any]:

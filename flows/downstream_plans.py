@@ -2,23 +2,41 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flows.plans import Name, PainterConfig, Plan
 from models.downstream.dense_configs import DetectionConfig, SegmentationConfig
 from models.downstream.few_labels import FineTuningConfig, LinearProbeConfig
 from models.downstream.grounding import GroundingConfig
+from models.downstream.masked_images import MaskOrigin
 from models.downstream.retrieval import RetrievalConfig
 from models.engines import engine_config
 from models.vocabulary.label_lists import LabelList
 from storage.records import Split
 
 
+class CorpusMasks(Plan):
+    """Images of a corpus and where its source says that findings are, in the splits of ingest."""
+
+    kind: Literal["corpus"] = "corpus"
+    corpus: Name = Field(description="An ingested corpus with masks, or with boxes.")
+    masks: Literal[MaskOrigin.DRAWN, MaskOrigin.FILLED_BOXES] = Field(
+        MaskOrigin.DRAWN,
+        description="drawn: the masks of its source. filled_boxes: its boxes, filled, as MGCA "
+        "makes masks of RSNA; looser than what they frame.",
+    )
+
+
 class GroundingTask(Plan):
-    """Where findings are, on images painted for evaluation alone."""
+    """Where findings are, on images painted for evaluation alone, or on a corpus."""
 
     kind: Literal["grounding"] = "grounding"
     name: Name = Field("phantoms", description="Of the result, in the metrics.")
+    labels: CorpusMasks | None = Field(
+        None,
+        description="A corpus, thresholds chosen on its validation patients; None: phantoms, of "
+        "which the numbers of images, the seed and the painter are.",
+    )
     num_images: int = Field(400, ge=20, le=100_000, description="Images to measure on.")
     num_validation_images: int = Field(
         400, ge=20, le=100_000, description="Others, to choose thresholds on."
@@ -34,6 +52,24 @@ class GroundingTask(Plan):
     settings: GroundingConfig = Field(
         default_factory=GroundingConfig, description="How the model is asked."
     )
+
+    @model_validator(mode="after")
+    def _corpus_or_painted(self) -> "GroundingTask":
+        if self.labels is None:
+            return self
+        painted = GroundingTask()  # of a plan that was stored all fields are set: see the values
+        for one in ("num_images", "num_validation_images", "seed", "painter"):
+            if getattr(self, one) != getattr(painted, one):
+                raise ValueError(
+                    f"grounding on a corpus takes all its images with a mask, got {one} beside it; "
+                    "leave that out"
+                )
+        if self.name == "phantoms":
+            raise ValueError(
+                "grounding on a corpus needs a name of its own, got 'phantoms'; say name: "
+                f"{self.labels.corpus}"
+            )
+        return self
 
 
 class RetrievalTask(Plan):
@@ -107,14 +143,29 @@ class FineTuningTask(Plan):
     )
 
 
+class SegmentationMasks(CorpusMasks):
+    """Images and masks of a corpus, in the splits that its patients were given at ingest.
+
+    An image that is labelled with a finding asked for, and has no mask of it, is left out.
+    """
+
+    blank_per_shown: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Training images that show none of the findings, for each that shows one, at "
+        "most, drawn by the seed of the settings (MGCA on SIIM: 1); None: all.",
+    )
+
+
 class SegmentationTask(Plan):
     """How well a U-Net on the image tower marks findings, pixel by pixel."""
 
     kind: Literal["segmentation"] = "segmentation"
     name: Name = Field(description="Of the result, in the metrics.")
-    labels: PhantomLabels = Field(
+    labels: Annotated[SegmentationMasks | PhantomLabels, Field(discriminator="kind")] = Field(
         default_factory=PhantomLabels,
-        description="Images to train, choose and measure on; the painter must know its masks.",
+        description="Images to train, choose and measure on; a painter must know its masks.",
     )
     settings: SegmentationConfig = Field(
         description="Findings, shares of the labels, and training."

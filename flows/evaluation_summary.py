@@ -19,7 +19,7 @@ def grounding_text(results: Results) -> str:
     lines = []
     for name, result in results.items():
         lines.append(
-            f"grounding on {name} ({result['num_images']} images): pointing game, chance, "
+            f"grounding on {name} ({_images(result)}): pointing game, chance, "
             "gain over a fixed map; IoU; Dice"
         )
         figures = {"macro": result["macro"] or {"reason": "undefined"}, **result["per_finding"]}
@@ -105,12 +105,18 @@ def dense_text(kind: str, said: Dense, results: Results) -> str:
     """Segmentation or detection at every share of the labels, macro and per finding."""
     lines = []
     for name, result in results.items():
-        lines.append(f"{kind} on {name} ({result['num_images']} images): {said.heading}")
+        lines.append(f"{kind} on {name} ({_images(result)}): {said.heading}")
         for one in result["shares"]:
             lines.append(f"  {one['share']:.1%} of labels, {one['num_train_images']} images")
             figures = {"macro": one["macro"], **one["per_finding"]}
             lines += [f"    {finding:<18} {_dense(of, said)}" for finding, of in figures.items()]
     return "\n".join(lines)
+
+
+def _images(result: Mapping[str, Any]) -> str:
+    """How many, and where their masks come from if the result is of masks."""
+    origin = f", masks {result['masks'].replace('_', ' ')}" if "masks" in result else ""
+    return f"{result['num_images']} images{origin}"
 
 
 def _dense(figures: Mapping[str, Any], said: Dense) -> str:

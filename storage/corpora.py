@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import lance
 import numpy as np
@@ -15,7 +15,7 @@ from storage.corpus_info import CorpusInfo, parse_info
 from storage.errors import DamagedObject
 from storage.layout import corpus_table
 from storage.objects import ObjectStore
-from storage.readers.rows import Box, CorpusImage, CorpusReport
+from storage.readers.rows import Box, CorpusImage, CorpusReport, Mask
 from storage.records import EntityKind, Split
 from storage.tables import lance_errors, open_lance, table_exists
 
@@ -106,13 +106,21 @@ class Corpus:
                     kept = Split(row.pop("split"))
                     yield CorpusReport(**row, mesh=mesh, problems=problems, split=kept)
 
-    def images(self, split: Split | None = None) -> Iterator[CorpusImage]:
+    def images(
+        self, split: Split | None = None, among: Collection[str] | None = None
+    ) -> Iterator[CorpusImage]:
         """The images of a split, or all, in the order of the source; few are held at once.
+
+        Args:
+            split: Of the patients; None for all.
+            among: Image ids to stay within; None for all.
 
         Raises:
             ValueError: If this is a corpus of reports.
         """
         wanted = self._rows_of_images(split)
+        if among is not None:
+            wanted = wanted[self._are_among(wanted, among)]
         fields = CorpusImage.__dataclass_fields__.keys() - {"image"}
         columns = [name for name in self._dataset.schema.names if name in fields]
         for start in range(0, len(wanted), READ_ROWS):
@@ -141,6 +149,26 @@ class Corpus:
                     fields_of_row[name] = tuple(fields_of_row.get(name, ()))
                 yield ImageNote(row=row, **fields_of_row)
 
+    def marked(self, by: Literal["boxes", "masks"], split: Split | None) -> dict[str, set[str]]:
+        """Labels of the boxes, or of the masks, of every image of a split that has some, by id.
+
+        A corpus brought in before its reader kept masks has none.
+
+        Raises:
+            ValueError: If this is a corpus of reports.
+        """
+        self._require("images", "image")
+        if by not in self._dataset.schema.names:
+            return {}
+        wanted = None if split is None else f"split = '{split.value}'"
+        with lance_errors(self._dataset.uri):
+            return {
+                row["image_id"]: {one["label"] for one in row[by]}
+                for batch in self._dataset.to_batches(columns=["image_id", by], filter=wanted)
+                for row in batch.to_pylist()
+                if row[by]
+            }
+
     def entity_counts(self, version: int | None = None) -> list[EntityCount]:
         """The corpus's entity table, most frequent first.
 
@@ -161,6 +189,12 @@ class Corpus:
         with lance_errors(self._dataset.uri):
             splits = self._dataset.to_table(columns=["split"])["split"].to_numpy()
         return np.arange(len(splits)) if split is None else np.flatnonzero(splits == split.value)
+
+    def _are_among(self, rows: NDArray[np.int64], ids: Collection[str]) -> NDArray[np.bool_]:
+        with lance_errors(self._dataset.uri):
+            known = self._dataset.to_table(columns=["image_id"])["image_id"].to_pylist()
+        chosen = set(ids)
+        return np.array([known[row] in chosen for row in rows.tolist()], bool)
 
     def _require(self, what: str, column: str) -> None:
         if column not in self._dataset.schema.names:
@@ -215,5 +249,6 @@ def _image_of(row: dict[str, Any], image: bytes | None) -> CorpusImage:
     row["labels"] = tuple(row["labels"])
     row["uncertain_labels"] = tuple(row.get("uncertain_labels", ()))
     row["boxes"] = tuple(Box(**box) for box in row["boxes"])
+    row["masks"] = tuple(Mask(one["label"], tuple(one["counts"])) for one in row.get("masks", ()))
     row["split"] = Split(row["split"])
     return CorpusImage(**row, image=image)

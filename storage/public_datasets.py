@@ -41,6 +41,7 @@ class DatasetTask(StrEnum):
     PRETRAINING = "pre-training"
     CLASSIFICATION = "classification"
     DETECTION = "detection"
+    SEGMENTATION = "segmentation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ DATASETS: tuple[PublicDataset, ...] = (
     PublicDataset(
         kind=CorpusKind.SIIM,
         title="SIIM-ACR Pneumothorax Segmentation Challenge 2019",
-        tasks=_WITH_BOXES,
+        tasks=(*_WITH_BOXES, DatasetTask.SEGMENTATION),
         label_lists=("siim",),
         access=Access.RULES,
         address="https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation",

@@ -102,7 +102,10 @@ def measure_segmentation(
         run,
         "segmentation",
         splits.test.name,
-        lambda model: evaluate_segmentation(model, splits, config).as_dict(),
+        lambda model: {
+            "masks": splits.test.origin.value,
+            **evaluate_segmentation(model, splits, config).as_dict(),
+        },
     )
 
 

@@ -61,7 +61,10 @@ def measure_grounding(
         run,
         "grounding",
         test.name,
-        lambda model: evaluate_grounding(model, validation, test, config).as_dict(),
+        lambda model: {
+            "masks": test.origin.value,
+            **evaluate_grounding(model, validation, test, config).as_dict(),
+        },
     )
 
 

@@ -11,7 +11,12 @@ from tasks.artifacts import artifact_key
 def show_grounding(run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
     """Grounding per set and finding, beside a map that sees no image."""
     rows = [
-        {"set": name, "finding": finding, "images": one["num_images"]}
+        {
+            "set": name,
+            "masks": result["masks"],
+            "finding": finding,
+            "images": one["num_images"],
+        }
         | {measure: _value_and_interval(one.get(measure)) for measure in result["macro"]}
         | {"note": one["reason"] or ""}
         for name, result in results.items()
@@ -71,7 +76,12 @@ def show_few_labels(kind: str, run: str, results: Mapping[str, Mapping[str, Any]
 def show_dense(kind: str, run: str, results: Mapping[str, Mapping[str, Any]]) -> None:
     """Every measure per share of the labels and finding, beside an untrained image tower."""
     rows = [
-        {"set": name, "share of labels": one["share"], "finding": finding}
+        {
+            "set": name,
+            "masks": result.get("masks", "none"),
+            "share of labels": one["share"],
+            "finding": finding,
+        }
         | {measure: _value_and_interval(figures.get(measure)) for measure in one["macro"]}
         | {"note": figures.get("reason") or ""}
         for name, result in results.items()

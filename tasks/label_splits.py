@@ -4,7 +4,7 @@ Patients keep the split they were given at ingest: classifiers are trained on th
 chosen by those of validation and measured on those of test.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -62,7 +62,9 @@ def paint_label_splits(
     return LabelledSplits(train, validation, test)
 
 
-def held_out_images(corpus: Corpus, split: Split) -> Iterator[CorpusImage]:
-    """Images that nothing is trained on."""
+def held_out_images(
+    corpus: Corpus, split: Split, among: Collection[str] | None = None
+) -> Iterator[CorpusImage]:
+    """Images that nothing is trained on; of some ids, or all."""
     assert split is not Split.TRAIN, "training images are read where they are trained on"
-    return corpus.images(split)
+    return corpus.images(split, among)

@@ -3,6 +3,7 @@
 Shape suffixes: N images, F findings, H and W an image's sides in px.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,36 @@ def boxed(masked: MaskedImages) -> BoxedImages:
     """The same images with a box around each connected piece of each mask."""
     boxes = [_boxes_of(masks) for masks in masked.masks]
     return BoxedImages(masked.name, masked.images, boxes, masked.groups)
+
+
+def filled(
+    boxes: Sequence[FindingBox], height: int, width: int
+) -> dict[Finding, NDArray[np.bool_]]:
+    """A mask of every finding that is framed: the pixels whose centres its boxes hold.
+
+    A box that holds no centre is given the pixel that it begins in; what lies outside the image
+    is cut off.
+
+    Args:
+        boxes: Of one image.
+        height: Of the image, px.
+        width: Of the image, px.
+    """
+    masks: dict[Finding, NDArray[np.bool_]] = {}
+    for box in boxes:
+        mask_HW = masks.setdefault(box.finding, np.zeros((height, width), bool))
+        rows = _held(box.top_px, box.bottom_px, height)
+        mask_HW[rows, _held(box.left_px, box.right_px, width)] = True
+    return masks
+
+
+def _held(start_px: float, end_px: float, size_px: int) -> slice:
+    """Pixels whose centres lie from start to end; the one of the start where there is none."""
+    start, end = max(start_px, 0.0), min(end_px, float(size_px))
+    if end <= start:
+        return slice(0)
+    first, last = math.ceil(start - 0.5), math.ceil(end - 0.5)
+    return slice(first, last) if first < last else slice(math.floor(start), math.floor(start) + 1)
 
 
 def _boxes_of(masks: Mapping[Finding, NDArray[np.bool_]]) -> list[FindingBox]:

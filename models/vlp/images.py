@@ -41,16 +41,23 @@ def fit_square(pixels_HW: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
 
     Source: data preparation of MGCA's public code (longest side resized, zero-padded).
     """
+    fitted_HW = fit_side(pixels_HW, size_px)
+    height, width = fitted_HW.shape
+    square = np.zeros((size_px, size_px), np.uint8)
+    top, left = (size_px - height) // 2, (size_px - width) // 2
+    square[top : top + height, left : left + width] = fitted_HW
+    return square
+
+
+def fit_side(pixels_HW: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Longest side to `size_px`, antialiased: what `fit_square` pads."""
     height, width = pixels_HW.shape
     scale = size_px / max(height, width)
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     image = Image.fromarray(pixels_HW)
     if (new_height, new_width) != (height, width):
         image = image.resize((new_width, new_height), Image.Resampling.BILINEAR)
-    square = np.zeros((size_px, size_px), np.uint8)
-    top, left = (size_px - new_height) // 2, (size_px - new_width) // 2
-    square[top : top + new_height, left : left + new_width] = np.asarray(image)
-    return square
+    return np.asarray(image)
 
 
 def squares(images: Sequence[NDArray[np.uint8]], size_px: int) -> Tensor:

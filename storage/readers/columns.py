@@ -14,6 +14,7 @@ _BOX = pa.struct(
         ("height_px", pa.float32()),
     ]
 )
+_MASK = pa.struct([("label", pa.string()), ("counts", pa.list_(pa.uint32()))])
 _SPLIT = pa.field("split", pa.string(), nullable=False)
 
 IMAGE_FIELDS = (
@@ -43,6 +44,9 @@ _UNCERTAIN = pa.field("uncertain_labels", pa.list_(pa.string()), nullable=False)
 
 IMAGES = pa.schema(IMAGE_FIELDS)
 LABELLED = pa.schema([*IMAGE_FIELDS, _UNCERTAIN])  # of sources that also say "possible"
+# Of sources that draw findings. A table of its own schema, so that a corpus without masks has no
+# column of them; of COCO's run lengths (`run_lengths`), the form that the sources publish.
+MASKED = pa.schema([*LABELLED, pa.field("masks", pa.list_(_MASK), nullable=False)])
 REPORTS = pa.schema(
     [
         pa.field("report_id", pa.string(), nullable=False),

@@ -13,7 +13,7 @@ from typing import Any
 from storage.identity import canonical_json
 from storage.readers.pairs import Described
 from storage.readers.radiograph import Radiograph, read_radiograph
-from storage.readers.rows import Box, Skipped, file_hash
+from storage.readers.rows import Box, Mask, Skipped, file_hash
 
 MAX_NAMED = 6  # files of a folder that an error names
 
@@ -27,16 +27,21 @@ class Listed:
         path: Of its file, which may be missing.
         described: What the tables say of it.
         boxes: In pixels of the file's own image.
+        masks: Of the size of the file's own image.
     """
 
     name: str
     path: Path
     described: Described
     boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
 
 def labelled_rows(listed: Iterable[Listed | Skipped]) -> Iterator[dict[str, Any] | Skipped]:
-    """A row of `columns.LABELLED` per image that decodes; one listed before is skipped."""
+    """A row of `columns.MASKED` per image that decodes; one listed before is skipped.
+
+    A reader's schema says whether its masks are stored.
+    """
     seen: set[str] = set()
     for one in listed:
         if isinstance(one, Skipped):
@@ -123,6 +128,13 @@ def _read(listed: Listed) -> dict[str, Any] | Skipped:
         image = read_radiograph(listed.path)
     except ValueError as error:
         return Skipped(listed.name, str(error))
+    for mask in listed.masks:
+        if sum(mask.counts) != image.width_px * image.height_px:
+            return Skipped(
+                listed.name,
+                f"mask is of another size than its image: of {sum(mask.counts)} px, the image of "
+                f"{image.width_px} x {image.height_px}",
+            )
     return _row(image, listed)
 
 
@@ -137,4 +149,5 @@ def _row(image: Radiograph, listed: Listed) -> dict[str, Any]:
         "width_px": image.width_px,
         "height_px": image.height_px,
         "boxes": [asdict(box) for box in listed.boxes],
+        "masks": [asdict(mask) for mask in listed.masks],
     }

@@ -71,6 +71,19 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """The pixels of one labelled finding, as the source's annotators drew them.
+
+    Attributes:
+        label: As those of the image.
+        counts: Run lengths of the stored image's size, in the form of `run_lengths`.
+    """
+
+    label: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CorpusImage:
     """One real radiograph, with its report where the source has one.
 
@@ -89,6 +102,7 @@ class CorpusImage:
         boxes: Where the source marked findings; most images have none.
         split: Of the patient, fixed at ingest.
         uncertain_labels: Findings the source states as possible; neither present nor absent.
+        masks: Where the source drew findings; few sources do, and a finding may have several.
         report_id: Of its report, which other images of the study may share; None without one.
         findings: Text for use: de-identification marks removed.
         impression: As `findings`.
@@ -109,6 +123,7 @@ class CorpusImage:
     boxes: tuple[Box, ...]
     split: Split
     uncertain_labels: tuple[str, ...] = ()
+    masks: tuple[Mask, ...] = ()
     report_id: str | None = None
     findings: str | None = None
     impression: str | None = None

@@ -1,4 +1,4 @@
-"""The SIIM-ACR Pneumothorax Segmentation Challenge of 2019: run lengths, here as boxes.
+"""The SIIM-ACR Pneumothorax Segmentation Challenge of 2019: masks as run lengths.
 
 One folder holds `train-rle.csv` with `dicom-images-train/<study>/<series>/<ImageId>.dcm`, or
 Kaggle's second stage, `stage_2_train.csv` with `stage_2_images/<ImageId>.dcm`. The challenge's
@@ -6,8 +6,8 @@ test images have no public labels and are not read; there is no official split.
 
 Every image counts as a patient of his own: the challenge publishes no patient, and its images
 come from ChestX-ray14, so that a corpus of it must not be tested on by what was trained on that
-one. A mask is stored as the box around it, one a line of the table: a corpus has no masks. Read
-here and not through torchxrayvision's reader, which takes only the last of an image's masks.
+one. A line of the table is one mask, stored with the box around it; an image may have several.
+Read here and not through torchxrayvision's reader, which takes only the last of an image's masks.
 
 Source: https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation, "Data".
 """
@@ -20,12 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.readers.columns import LABELLED
+from storage.readers.columns import MASKED
 from storage.readers.csv_lines import csv_header, csv_lines
 from storage.readers.labelled import Listed, find_file, labelled_rows, listed_hash, require_one
 from storage.readers.labelled_dicom import described_by_header
 from storage.readers.pairs import Described
-from storage.readers.rows import DEFAULT_FRACTIONS, Box, Skipped, patient_split
+from storage.readers.rows import DEFAULT_FRACTIONS, Box, Mask, Skipped, patient_split
+from storage.readers.run_lengths import extent, read_offsets
 
 COLLECTION = "siim"
 LICENCE = "rules of the SIIM-ACR challenge; images of ChestX-ray14 (NIH Clinical Center)"
@@ -36,7 +37,7 @@ EXAMPLE = " or ".join(f"{folder}/…/<ImageId>.dcm" for folder in IMAGE_FOLDERS)
 ADVICE = "name the folder that the challenge's archive was unpacked into"
 PNEUMOTHORAX = "Pneumothorax"
 NO_MASK = "-1"
-HEIGHT_PX = 1024  # of every image of the challenge
+SIDE_PX = 1024  # of every image of the challenge, and so of the masks
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SiimReader:
     collection = COLLECTION
     licence = LICENCE
     restricted = True
-    schema = LABELLED
+    schema = MASKED
     batch_rows = 128
 
     def source_hash(self) -> str:
@@ -71,11 +72,11 @@ class SiimReader:
         return labelled_rows(described_by_header(self._listed()))
 
     def _listed(self) -> Iterator[Listed | Skipped]:
-        for image_id, masks in self._masks.items():
+        for image_id, lines in self._lines.items():
             described = Described(
                 image_id=image_id,
                 patient_id=image_id,
-                labels=(PNEUMOTHORAX,) if masks else (),
+                labels=(PNEUMOTHORAX,) if lines else (),
                 uncertain_labels=(),
                 view=None,
                 sex=None,
@@ -84,25 +85,27 @@ class SiimReader:
                 split=patient_split(COLLECTION, image_id, self.fractions),
             )
             try:
-                boxes = tuple(run_box(mask, HEIGHT_PX) for mask in masks)
+                drawn = [read_offsets(runs, SIDE_PX, SIDE_PX) for runs in lines]
             except ValueError as error:
                 yield Skipped(image_id, f"mask: {error}")
                 continue
             path = self._images.get(image_id, self.source / f"{image_id}.dcm")
-            yield Listed(image_id, path, described, boxes)
+            boxes = tuple(Box(PNEUMOTHORAX, *extent(counts, SIDE_PX)) for counts in drawn)
+            masks = tuple(Mask(PNEUMOTHORAX, counts) for counts in drawn)
+            yield Listed(image_id, path, described, boxes, masks)
 
     @cached_property
-    def _masks(self) -> dict[str, list[str]]:
+    def _lines(self) -> dict[str, list[str]]:
         """The run lengths of each image's masks, in the table's order."""
         runs_column = next(
             (name for name in csv_header(self._table) if name.strip() == RUNS_COLUMN), RUNS_COLUMN
         )
-        masks: dict[str, list[str]] = defaultdict(list)
+        lines: dict[str, list[str]] = defaultdict(list)
         for line in csv_lines(self._table, (IMAGE_COLUMN, runs_column)):
-            of_image, runs = masks[line[IMAGE_COLUMN].strip()], line[runs_column].strip()
+            of_image, runs = lines[line[IMAGE_COLUMN].strip()], line[runs_column].strip()
             if runs != NO_MASK:
                 of_image.append(runs)
-        return masks
+        return lines
 
     @cached_property
     def _images(self) -> dict[str, Path]:
@@ -118,28 +121,3 @@ class SiimReader:
     @cached_property
     def _table(self) -> Path:
         return find_file(COLLECTION, self.source, TABLES, ADVICE)
-
-
-def run_box(runs: str, height_px: int) -> Box:
-    """The box around a mask of run lengths, column by column from the top left corner.
-
-    Args:
-        runs: Pairs of numbers: pixels from the end of the last run to this one, and its length.
-        height_px: Of the mask.
-
-    Raises:
-        ValueError: If it is not pairs of numbers.
-    """
-    numbers = [int(word) for word in runs.split()]
-    if not numbers or len(numbers) % 2 or min(numbers[1::2]) < 1:
-        raise ValueError(f"expected pairs of start and length, got {len(numbers)} numbers")
-    end = 0
-    xs: list[int] = []
-    ys: list[int] = []
-    for start, length in zip(numbers[::2], numbers[1::2], strict=True):
-        first, end = end + start, end + start + length
-        last = end - 1
-        xs += [first // height_px, last // height_px]
-        one_column = xs[-2] == xs[-1]
-        ys += [first % height_px, last % height_px] if one_column else [0, height_px - 1]
-    return Box(PNEUMOTHORAX, min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1)

@@ -1,7 +1,6 @@
 """What `evaluate` measures beyond zero-shot classification, on a tiny release and run."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from flows.evaluation_summary import evaluation_text
 from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
 from flows.plan_files import parse_plan
-from flows.pretrain import pretrain
-from flows.training_plans import EvaluatePlan, PretrainPlan
+from flows.training_plans import EvaluatePlan
 from models.downstream.boxed_images import FindingBox
 from models.vocabulary.findings import Finding
 from storage.readers.rows import patient_split
@@ -21,6 +19,7 @@ from storage.records import Split
 from tasks.dense import read_boxed_splits
 from tasks.label_splits import read_label_splits
 from tests.flows.conftest import tiny_plan
+from tests.flows.tiny_runs import pretrained
 from tests.storage.readers.made_files import grey, write_csv
 
 PAINTER = {"kind": "phantom", "image_size_px": 64}
@@ -33,20 +32,6 @@ GROUNDING = {
 }
 
 
-TOWER = {"image_size_px": 32, "width": 8}
-
-
-def _pretrained(root: str, objective: str, name: str = "", tower: Mapping[str, Any] = TOWER) -> str:
-    model: dict[str, Any] = {
-        "objective": {"kind": objective, "embedding_size": 16},
-        "image_tower": tower,
-        "text_tower": {"width": 16, "num_layers": 1, "num_heads": 2},
-        "training": {"steps": 4, "batch_size": 8, "device": "cpu"},
-    }
-    plan = {"name": name or objective, "dataset": "tiny", "model": model}
-    return pretrain(PretrainPlan.model_validate(plan), root).run
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("factory"))
@@ -56,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def run(root: str) -> str:
-    return _pretrained(root, "gloria")
+    return pretrained(root, "gloria")
 
 
 def test_grounding_is_written_to_the_metrics_and_said(root: str, run: str) -> None:
@@ -68,11 +53,11 @@ def test_grounding_is_written_to_the_metrics_and_said(root: str, run: str) -> No
     macro = stored["grounding"]["phantoms"]["macro"]
     assert 0 <= macro["pointing_game"]["value"] <= 1
     assert 0 < macro["chance_pointing_game"]["value"] < 1
-    assert evaluation_text(results).startswith("grounding on phantoms (30 images):")
+    assert evaluation_text(results).startswith("grounding on phantoms (30 images, masks painted):")
 
 
 def test_grounding_of_a_run_without_regions_is_refused_before_painting(root: str) -> None:
-    plan = EvaluatePlan.model_validate({"run": _pretrained(root, "convirt"), "tasks": [GROUNDING]})
+    plan = EvaluatePlan.model_validate({"run": pretrained(root, "convirt"), "tasks": [GROUNDING]})
     with pytest.raises(ValueError, match=r"\(gloria, mgca\), got convirt"):
         evaluate(plan, root)
 
@@ -142,13 +127,16 @@ def test_segmentation_and_detection_are_written_to_the_metrics_and_said(
     results = evaluate(EvaluatePlan.model_validate({"run": run, "tasks": tasks}), root)
     stored = json.loads((Path(root) / "models" / run / "metrics.json").read_text())
     said = evaluation_text(results)
-    for kind, measure in (("segmentation", "dice"), ("detection", "ap_40_75")):
+    for kind, measure, masks in (
+        ("segmentation", "dice", ", masks painted"),
+        ("detection", "ap_40_75", ""),
+    ):
         assert stored[kind] == json.loads(json.dumps(results[kind]))
         (full,) = stored[kind]["phantoms"]["shares"]
         assert full["num_train_images"] == 40
         assert set(full["per_finding"]) == {"Emphysema", "Cardiomegaly"}
         assert 0 <= full["macro"][measure]["value"] <= 1
-        assert f"{kind} on phantoms (40 images): " in said
+        assert f"{kind} on phantoms (40 images{masks}): " in said
     assert "    Cardiomegaly " in said
 
 
@@ -184,7 +172,7 @@ def test_boxed_splits_of_a_corpus_leave_out_what_is_labelled_and_not_framed(
 
 def test_dense_task_of_a_tower_without_stages_is_refused_before_painting(root: str) -> None:
     tower = {"name": "timm/test_vit", "image_size_px": 32}
-    run = _pretrained(root, "convirt", "flat", tower)
+    run = pretrained(root, "convirt", "flat", tower)
     task = {"kind": "segmentation", "name": "x", "settings": DENSE}
     with pytest.raises(ValueError, match="with stages, whose maps shrink, got TimmTower with"):
         evaluate(EvaluatePlan.model_validate({"run": run, "tasks": [task]}), root)

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpora import Corpus, read_corpus
+from storage.corpora import Corpus, open_table, read_corpus
 from storage.ingestion import corpus_reader, ingest
+from storage.layout import corpus_table
 from storage.objects import LocalStore
+from storage.readers.columns import LABELLED
+from storage.readers.rows import Mask
+from storage.readers.siim import SiimReader
 from storage.records import Split
+from tests.storage.readers.made_datasets import SIIM_IMAGES, make_siim
 from tests.storage.readers.made_files import make_mimic
 
 LINE = "{image}.png,Mass,{image},{patient},50,M,PA"
@@ -122,3 +127,47 @@ def test_real_nih_images_boxes_lie_inside(store: LocalStore, shared_data: Path) 
         splits[image.patient_id].add(image.split)
     assert len(splits) == 660
     assert all(len(found) == 1 for found in splits.values())
+
+
+def test_masks_come_back_with_their_images_alone(store: LocalStore, tmp_path: Path) -> None:
+    reader = corpus_reader("siim", make_siim(tmp_path))
+    ingest(store, "siim", reader)
+    corpus = read_corpus(store, "siim")
+    clear, twice, _ = SIIM_IMAGES
+    found = {image.image_id: image for image in corpus.images()}
+    assert found[clear].masks == ()
+    first, second = found[twice].masks
+    assert first == Mask("Pneumothorax", (1026, 2, 1022, 4, 1024**2 - 2054))
+    assert second.counts[:4] == (0, 1024, 0, 1)
+    assert corpus.marked("masks", None) == corpus.marked("boxes", None) == {twice: {"Pneumothorax"}}
+    assert corpus.marked("masks", found[twice].split) == {twice: {"Pneumothorax"}}
+    other = next(split for split in Split if split is not found[twice].split)
+    assert corpus.marked("masks", other) == {}
+    assert [image.image_id for image in corpus.images(among=[twice, "unknown"])] == [twice]
+
+
+def test_corpus_of_before_masks_were_kept_is_read_without(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    class Earlier(SiimReader):
+        schema = LABELLED
+
+    ingest(store, "siim", Earlier(make_siim(tmp_path)))
+    corpus = read_corpus(store, "siim")
+    assert "masks" not in corpus_columns(store, "siim")
+    assert {image.masks for image in corpus.images()} == {()}
+    assert corpus.marked("masks", None) == {}
+    assert list(corpus.marked("boxes", None)) == [SIIM_IMAGES[1]]
+
+
+def test_corpus_of_a_source_without_masks_has_no_column_of_them(
+    store: LocalStore, corpus: Corpus
+) -> None:
+    assert "masks" not in corpus_columns(store, corpus.name)
+    assert next(corpus.images()).masks == ()
+
+
+def corpus_columns(store: LocalStore, name: str) -> list[str]:
+    table = open_table(store, corpus_table(name))
+    assert table is not None
+    return list(table.schema.names)

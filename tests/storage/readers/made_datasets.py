@@ -33,8 +33,8 @@ def jpeg(path: Path) -> None:
     Image.new("L", (24, 16), 90).save(path, "JPEG")
 
 
-def radiograph(**tags: Any) -> bytes:
-    return dicom_bytes(dicom(ramp(64, 48), **tags))
+def radiograph(width_px: int = 64, height_px: int = 48, **tags: Any) -> bytes:
+    return dicom_bytes(dicom(ramp(width_px, height_px), **tags))
 
 
 CHEXPERT_FINDINGS = (
@@ -166,7 +166,10 @@ SIIM_IMAGES = ("1.2.276.1.1", "1.2.276.1.2", "1.2.276.1.3")
 
 
 def make_siim(folder: Path, *, second_stage: bool = False) -> Path:
-    """Three images: without, with two masks, with a mask that is no run lengths."""
+    """Three images: without, with two masks, with a mask that is no run lengths.
+
+    The one with masks is as large as every image of the challenge.
+    """
     clear, twice, broken = SIIM_IMAGES
     table = "stage_2_train.csv" if second_stage else "train-rle.csv"
     column = "EncodedPixels" if second_stage else " EncodedPixels"
@@ -175,7 +178,9 @@ def make_siim(folder: Path, *, second_stage: bool = False) -> Path:
     for image in SIIM_IMAGES:
         below = f"dicom-images-train/{image}.1/{image}.2/{image}.dcm"
         path = f"stage_2_images/{image}.dcm" if second_stage else below
-        write(folder / path, radiograph(ViewPosition="PA", PatientSex="F", PatientAge="060Y"))
+        side = 1024 if image == twice else 32
+        tags = {"ViewPosition": "PA", "PatientSex": "F", "PatientAge": "060Y"}
+        write(folder / path, radiograph(side, side, **tags))
     return folder
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from storage.readers.chexpert import ChexpertReader
 from storage.readers.nih import NihReader
-from storage.readers.siim import SiimReader
+from storage.readers.run_lengths import mask_pixels
+from storage.readers.siim import SIDE_PX, SiimReader
 from tests.storage.readers.made_datasets import jpeg, radiograph, read, write
 from tests.storage.readers.made_files import grey
 
@@ -90,12 +91,13 @@ def test_chestxray14_labels_and_boxes(theirs: ModuleType, tmp_path: Path) -> Non
     assert abs(rows.max() + 1 - (box["y_px"] + box["height_px"])) < 2
 
 
-def test_siim_boxes_surround_their_masks(theirs: ModuleType, tmp_path: Path) -> None:
+def test_siim_masks_are_theirs_and_boxes_surround_them(theirs: ModuleType, tmp_path: Path) -> None:
     lines = beginning(theirs, "siim-pneumothorax-train-rle.csv.gz")
     (tmp_path / "train-rle.csv").write_text("".join(lines))
     images = {line.split(",")[0] for line in lines[1:]}
+    content = radiograph(SIDE_PX, SIDE_PX)
     for image in images:
-        write(tmp_path / "dicom-images-train" / f"{image}.dcm", radiograph())
+        write(tmp_path / "dicom-images-train" / f"{image}.dcm", content)
     ours, _ = read(SiimReader(tmp_path))
     dataset = theirs.SIIM_Pneumothorax_Dataset(str(tmp_path), str(tmp_path / "train-rle.csv"))
     positive = {n for n, label in zip(dataset.csv["ImageId"], dataset.labels, strict=True) if label}
@@ -104,7 +106,8 @@ def test_siim_boxes_surround_their_masks(theirs: ModuleType, tmp_path: Path) -> 
     for name in sorted(positive):
         (mask,) = dataset.get_pathology_mask_dict(name, 1024)[0]
         rows, columns = np.nonzero(mask)
-        box = ours[name]["boxes"][-1]  # theirs keeps an image's last mask
+        box, own = ours[name]["boxes"][-1], ours[name]["masks"][-1]  # theirs keeps the last one
+        np.testing.assert_array_equal(mask_pixels(own["counts"], SIDE_PX, SIDE_PX), mask == 1)
         assert (box["x_px"], box["y_px"]) == (columns.min(), rows.min())
         assert box["width_px"] == columns.max() - columns.min() + 1
         assert box["height_px"] == rows.max() - rows.min() + 1

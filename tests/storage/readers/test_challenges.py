@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from storage.readers.rows import Box, patient_split
+from storage.readers.rows import patient_split
 from storage.readers.rsna import RsnaReader
-from storage.readers.siim import SiimReader, run_box
+from storage.readers.siim import SIDE_PX, SiimReader
 from tests.storage.readers.made_datasets import (
     RSNA_IMAGES,
-    RUNS,
     SIIM_IMAGES,
     make_rsna,
     make_siim,
+    radiograph,
     read,
 )
 
@@ -68,20 +68,37 @@ def test_rsna_box_that_is_no_box_is_said_with_its_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("second_stage", [False, True])
-def test_siim_rows_have_a_box_a_mask(tmp_path: Path, second_stage: bool) -> None:
+def test_siim_rows_have_a_mask_a_line_and_the_box_around_it(
+    tmp_path: Path, second_stage: bool
+) -> None:
     rows, skipped = read(SiimReader(make_siim(tmp_path, second_stage=second_stage)))
     assert list(rows) == [CLEAR, TWICE]
-    assert (rows[CLEAR]["labels"], rows[CLEAR]["boxes"]) == ([], [])
+    assert [rows[CLEAR][key] for key in ("labels", "boxes", "masks")] == [[], [], []]
     assert rows[TWICE]["labels"] == ["Pneumothorax"]
-    assert len(rows[TWICE]["boxes"]) == 2
+    first, second = rows[TWICE]["boxes"]
+    assert first == {"label": "Pneumothorax", "x_px": 1, "y_px": 2, "width_px": 2, "height_px": 4}
+    assert (second["width_px"], second["height_px"]) == (2, SIDE_PX), "on into the next column"
+    whole = SIDE_PX**2
+    assert [mask["counts"] for mask in rows[TWICE]["masks"]] == [
+        (1026, 2, 1022, 4, whole - 2054),
+        (0, 1024, 0, 1, whole - 1025),
+    ]
+    assert {mask["label"] for mask in rows[TWICE]["masks"]} == {"Pneumothorax"}
     assert (rows[TWICE]["view"], rows[TWICE]["sex"], rows[TWICE]["age_years"]) == ("PA", "F", 60)
-    assert skipped == {BROKEN: "mask: expected pairs of start and length, got 1 numbers"}
+    assert skipped == {BROKEN: "mask: expected pairs of offset and length, got 1 numbers"}
 
 
-def test_run_box_surrounds_the_runs_as_laid_out_column_by_column() -> None:
-    assert run_box(RUNS, 1024) == Box("Pneumothorax", 1, 2, 2, 4)
-    assert run_box("5 3", 10) == Box("Pneumothorax", 0, 5, 1, 3)
-    assert run_box("5 10", 10) == Box("Pneumothorax", 0, 0, 2, 10)  # on into the next column
+def test_siim_mask_that_is_not_of_its_image_is_skipped_with_it(tmp_path: Path) -> None:
+    source = make_siim(tmp_path, second_stage=True)
+    table = source / "stage_2_train.csv"
+    table.write_text(table.read_text().replace(f"{BROKEN},7", f"{BROKEN},1048000 577"))
+    (source / "stage_2_images" / f"{TWICE}.dcm").write_bytes(radiograph(ViewPosition="PA"))
+    rows, skipped = read(SiimReader(source))
+    assert list(rows) == [CLEAR]
+    assert skipped[BROKEN] == "mask: expected runs within 1024 x 1024 px, got 1 px beyond"
+    assert skipped[TWICE] == (
+        "mask is of another size than its image: of 1048576 px, the image of 64 x 48"
+    )
 
 
 def test_siim_source_hash_refuses_another_layout(tmp_path: Path) -> None:
