@@ -12,13 +12,10 @@ from flows.pools import require_workers
 from flows.study_arms import PinnedArms, pin_arms
 from flows.study_cells import cell_stages, study_cell
 from flows.study_estimate import estimate
+from flows.study_held_equal import held_equal
+from flows.study_images import labels_not_asked, require_both_classes, require_held_out
 from flows.study_plans import StudyPlan
-from flows.study_preparation import (
-    bring_in_corpora,
-    make_datasets,
-    require_both_classes,
-    require_sources,
-)
+from flows.study_preparation import bring_in_corpora, make_datasets, require_sources
 from flows.study_work import StudyWork, lock_study
 from models.studies.results import StudyResults
 from tasks.cell_files import last_failure, read_cell, read_scored
@@ -40,6 +37,7 @@ def study(plan: StudyPlan, root: str = "./factory") -> StudyOutcome:
     get_run_logger().info("%s", estimate(work).as_text())
     bring_in_corpora(work)
     make_datasets(work)
+    require_held_out(work)
     require_both_classes(work)
     arms = pin_arms(work)
     with dispatched(work) as run_cells:
@@ -63,29 +61,5 @@ def study_results(work: StudyWork, arms: PinnedArms) -> StudyResults:
         held_equal=held_equal(plan, arms),
         how_made={arm.name: arm.made(work.root) for arm in arms.arms},
         training_counts={arm.name: arm.findings for arm in arms.arms},
-        cannot_show=plan.cannot_show,
+        cannot_show=(*plan.cannot_show, *labels_not_asked(work)),
     )
-
-
-def held_equal(plan: StudyPlan, arms: PinnedArms) -> dict[str, str]:
-    """What all cells of an algorithm share, whichever their arm."""
-    counts = ", ".join(f"{arm.name} {arm.num_pairs}" for arm in arms.arms)
-    same = len({arm.num_pairs for arm in arms.arms}) == 1
-    named = {"training pairs": str(arms.arms[0].num_pairs) if same else f"not equal: {counts}"}
-    for one in plan.algorithms:
-        model, training = one.model, one.model.training
-        passes = f"{training.epochs} passes over the arm's own pairs"
-        length = passes if training.steps is None else f"{training.steps} optimiser steps"
-        named[f"{one.name}, training"] = (
-            f"{length} of {training.batch_size} pairs, {training.texts_per_image} texts an image, "
-            f"learning rate {training.learning_rate:g}"
-        )
-        named[f"{one.name}, towers"] = (
-            f"{model.image_tower.name} at {model.image_tower.image_size_px} px from "
-            f"{model.image_tower.pretrained_tag or 'random weights'}, {model.text_tower.name}"
-        )
-    tasks = [f"zero_shot/{one.name}" for one in plan.evaluation.sets]
-    tasks += [f"{one.kind}/{one.name}" for one in plan.evaluation.tasks]
-    named["seeds"] = ", ".join(map(str, plan.seeds))
-    named["measured on the same images"] = ", ".join(tasks)
-    return named

@@ -11,6 +11,7 @@ from flows.dispatch import ShardStage, Stages
 from flows.evaluation import evaluate
 from flows.study_arms import read_arms
 from flows.study_estimate import estimate
+from flows.study_evaluation import cell_evaluation
 from flows.study_work import CellRef, StudyWork, open_study
 from models.studies.results import Cell
 from storage.errors import CellFailed, RunCancelled, StoreFull, StoreRefused
@@ -55,10 +56,12 @@ def study_cell(cell: CellRef) -> str:
     plan, one = work.plan, cell.cell
     data = read_arms(work).data_of(cell.arm).parts()
     trained = train_mixture(work.root, plan.model_name(one), data, plan.model_of(one))
+    asked = cell_evaluation(plan.evaluation, one, trained.run, work.root)
     began = time.perf_counter()
-    measured = evaluate(plan.evaluation.of_run(trained.run), work.root)
+    measured = evaluate(asked.plan, work.root)
     seconds = time.perf_counter() - began
-    put_cell(work.store, work.layout, gather_cell(work.root, one, trained.run, measured, seconds))
+    found = gather_cell(work.root, one, trained.run, measured, seconds, asked.left_out)
+    put_cell(work.store, work.layout, found)
     return trained.run
 
 

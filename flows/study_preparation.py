@@ -1,27 +1,19 @@
-"""What a study needs before its first cell: corpora, datasets, and images that tell something."""
+"""What a study needs before its first cell: corpora and datasets, brought in or made."""
 
 import os
 import re
 from pathlib import Path
 
-import numpy as np
-
-from flows.downstream_plans import FineTuningTask, LinearProbeTask
 from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
-from flows.study_plans import StudyCorpus, StudyPlan
+from flows.study_plans import StudyCorpus
 from flows.study_work import StudyWork
-from flows.training_plans import CorpusSet
 from flows.work import lock_work
-from models.downstream.finding_scores import one_class
-from models.downstream.metrics import UNKNOWN
-from models.vocabulary.label_lists import LabelList, labels_of
-from storage.corpora import ImageNote, corpus_info, read_corpus
+from storage.corpora import corpus_info
 from storage.errors import ObjectMissing
 from storage.ingestion import corpus_reader
 from storage.layout import DatasetLayout
 from storage.objects import ObjectStore
-from storage.records import Split
 from storage.releases import open_release
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -71,25 +63,6 @@ def make_datasets(work: StudyWork) -> None:
             generate_dataset(dataset, work.root)
 
 
-def require_both_classes(work: StudyWork) -> None:
-    """Refuse real images on which no finding could be told apart, before anything is trained.
-
-    Raises:
-        ValueError: Names the corpus and the split.
-    """
-    for corpus, label_list, split in _measured_on(work.plan):
-        wanted = labels_of(label_list)
-        notes = read_corpus(work.store, corpus).image_notes(split)
-        labels = [[_stated(label.value, note) for label in wanted] for note in notes]
-        labels_NF = np.array(labels, np.int8).reshape(-1, len(wanted))
-        if all(one_class(labels_N) for labels_N in labels_NF.T):
-            raise ValueError(
-                f"{split or 'all'} images of corpus {corpus!r} must show a label of {label_list} "
-                f"as present and as absent, got one class only in {len(labels_NF)} images; "
-                "evaluate on another corpus, split or label_list"
-            )
-
-
 def absent_corpora(work: StudyWork) -> list[StudyCorpus]:
     """Those of the plan's corpora that are to be brought in."""
     return [one for one in work.plan.corpora if corpus_info(work.store, one.name) is None]
@@ -121,22 +94,3 @@ def source_of(corpus: StudyCorpus) -> Path:
         return said
 
     return Path(_VARIABLE.sub(value, corpus.source)).expanduser()
-
-
-def _measured_on(plan: StudyPlan) -> list[tuple[str, LabelList, Split | None]]:
-    """Corpora whose images are classified, by which labels, and which of them."""
-    found: list[tuple[str, LabelList, Split | None]] = [
-        (one.corpus, one.label_list, one.split)
-        for one in plan.evaluation.sets
-        if isinstance(one, CorpusSet)
-    ]
-    for task in plan.evaluation.tasks:
-        if isinstance(task, LinearProbeTask | FineTuningTask) and task.labels.kind == "corpus":
-            found += [(task.labels.corpus, task.labels.label_list, split) for split in Split]
-    return list(dict.fromkeys(found))
-
-
-def _stated(label: str, note: ImageNote) -> int:
-    if label in note.labels:
-        return 1
-    return UNKNOWN if label in note.uncertain_labels else 0

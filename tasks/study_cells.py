@@ -14,6 +14,7 @@ from storage.objects import open_store
 from tasks.image_scores import scores_key
 from tasks.training import read_metrics
 
+_NO_FIGURES = ("per_finding", "settings", "chosen")  # of what a task found
 CURVE_POINTS = 300  # a curve is drawn a few hundred pixels wide
 
 
@@ -47,6 +48,7 @@ def gather_cell(
     run: str,
     measured: Mapping[str, Mapping[str, Any]],
     evaluation_seconds: float,
+    left_out: tuple[MeasuredFigure, ...],
 ) -> CellFound:
     """All that a cell's run left under the root.
 
@@ -56,6 +58,7 @@ def gather_cell(
         run: Its model's.
         measured: What `evaluate` returned: by kind and name.
         evaluation_seconds: That it took.
+        left_out: Of tasks that its model could not be measured by.
     """
     store = open_store(root)
     training = read_metrics(store, run)["training"]
@@ -70,11 +73,14 @@ def gather_cell(
         training_seconds=training["seconds"],
         evaluation_seconds=evaluation_seconds,
         scored_tasks=tuple(scored),
-        figures=tuple(
-            figure
-            for kind, name in tasks
-            if (kind, name) not in scored
-            for figure in figures_of(cell, f"{kind}/{name}", measured[kind][name])
+        figures=(
+            *(
+                figure
+                for kind, name in tasks
+                if (kind, name) not in scored
+                for figure in figures_of(cell, f"{kind}/{name}", measured[kind][name])
+            ),
+            *left_out,
         ),
         curve=curve,
     )
@@ -118,7 +124,7 @@ def _valued(
         yield path, found
         return
     for name, inner in found.items():
-        if name == "per_finding":
+        if name in _NO_FIGURES:
             continue
         if isinstance(inner, Mapping):
             yield from _valued(inner, path if name == "macro" else (*path, name))

@@ -41,6 +41,20 @@ class ArmScore:
 
 
 @dataclass(frozen=True, slots=True)
+class CommonDifference:
+    """A difference over the findings that not too few patients show, or lack.
+
+    Attributes:
+        num_findings: Of them.
+        interval: 95 %; of this reading alone, no comparison of its own.
+    """
+
+    num_findings: int
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Macro AUROC of an arm less the reference's.
 
@@ -49,6 +63,7 @@ class Difference:
         found: None where the sides share no figure; `reason` then says why.
         judged: Whether its p-value is one of the study's comparisons. Projections are parts of
             what is judged already: they have intervals and no verdict.
+        common: Of what is judged, the same without rare findings; None where none is rare, or all.
     """
 
     arm: str
@@ -58,6 +73,7 @@ class Difference:
     judged: bool
     verdict: Verdict
     reason: str | None = None
+    common: CommonDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +197,17 @@ def _difference(of: Group, arm: str, reference: str, num_comparisons: int) -> Di
     if found is None:
         reason = "no draw of patients holds both classes of a finding"
         return Difference(arm, place, seeds, None, judged, Verdict.NOT_COMPARED, reason)
-    return Difference(arm, place, seeds, found, judged, Verdict.NOT_SHOWN)
+    common = _common(of, arm, reference) if judged else None
+    return Difference(arm, place, seeds, found, judged, Verdict.NOT_SHOWN, common=common)
+
+
+def _common(of: Group, arm: str, reference: str) -> CommonDifference | None:
+    common = [name for name in of.findings if not is_rare(of, name)]
+    if not common or len(common) == len(of.findings):
+        return None
+    estimate = of.difference(arm, reference, common)
+    interval = estimate.interval
+    return CommonDifference(len(common), estimate.value, interval) if interval else None
 
 
 def _lacking(of: Group, arm: str, reference: str) -> str:

@@ -113,7 +113,8 @@ def group(of: ViewOfTask, algorithm: str, arms: Sequence[str]) -> Group:
             continue
         unscored = [name.name for name, one in cells.items() if np.isnan(one.measured_F[column])]
         if unscored:
-            left_out[finding] = f"no score from {', '.join(unscored)}"
+            whom = "any training" if len(unscored) == len(cells) else ", ".join(unscored)
+            left_out[finding] = f"no score from {whom}"
         elif cells:
             findings.append(finding)
     seeds = {arm: tuple(sorted(cell.seed for cell in cells if cell.arm == arm)) for arm in arms}

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+EVERY_METRIC = "every figure"  # of a task that a model cannot be measured by at all
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
@@ -54,6 +56,7 @@ class MeasuredFigure:
     """A figure that is no mean of per-image AUROCs: Dice, recall, mAP.
 
     Attributes:
+        metric: Its name; `EVERY_METRIC` where the reason is that of all of the task's.
         value: None where it is undefined; `reason` then says why.
         interval: 95 %, where the task states one.
     """

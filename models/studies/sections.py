@@ -3,13 +3,14 @@
 The same grids stand in the page and in the Markdown; `tables.py` has the plain numbers.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from models.studies.analysis import Analysis, ArmScore, Difference, GroupFacts
+from models.studies.analysis import Analysis, ArmScore, CommonDifference, Difference, GroupFacts
 from models.studies.estimates import Place
 from models.studies.results import MeasuredFigure, StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
@@ -69,17 +70,22 @@ def arm_grids(results: StudyResults, analysis: Analysis) -> list[tuple[str, Grid
 
 def difference_grid(analysis: Analysis) -> Grid:
     """Every comparison of the study: difference, p-values, verdict."""
+    judged = [one for one in analysis.differences if one.judged]
+    some_rare = any(one.common for one in judged)
     return Grid(
-        ["arm", "task, algorithm", "difference (95 %)", "p", "corrected p", "verdict"],
+        [
+            *("arm", "task, algorithm", "difference (95 %)", "p", "corrected p", "verdict"),
+            *(["without rare findings (95 %)"] if some_rare else []),
+        ],
         [
             [
                 *(one.arm, place_words(one.place), _difference_words(one)),
                 p_words(one.found.p_value if one.found else None),
                 p_words(one.found.corrected_p if one.found else None),
                 str(one.verdict),
+                *([_common_words(one.common)] if some_rare else []),
             ]
-            for one in analysis.differences
-            if one.judged
+            for one in judged
         ],
         "differences",
     )
@@ -162,24 +168,15 @@ def trend_grid(analysis: Analysis) -> Grid:
 
 def figure_grid(results: StudyResults) -> Grid | None:
     """Other figures: mean over seeds and their range; None if there are none."""
+    of: dict[tuple[str, str, str, str], list[MeasuredFigure]] = defaultdict(list)
+    for one in results.figures:
+        of[one.task, one.metric, one.cell.algorithm, one.cell.arm].append(one)
     kinds = dict.fromkeys((one.task, one.metric) for one in results.figures)
     rows = [
-        [
-            f"{task}: {metric}",
-            algorithm,
-            *(
-                _range_words(
-                    [
-                        one
-                        for one in results.figures
-                        if (one.task, one.metric) == (task, metric)
-                        and (one.cell.algorithm, one.cell.arm) == (algorithm, arm)
-                    ]
-                )
-                for arm in results.arms
-            ),
-        ]
+        [f"{task}: {metric}", algorithm, *map(_range_words, found)]
         for (task, metric), algorithm in product(kinds, results.algorithms)
+        for found in [[of[task, metric, algorithm, arm] for arm in results.arms]]
+        if any(found)
     ]
     return Grid(["figure", "algorithm", *results.arms], rows, "figures") if rows else None
 
@@ -202,6 +199,10 @@ def _score_words(results: StudyResults, score: ArmScore) -> str:
     if score.value is not None and len(score.seeds) < len(results.seeds):
         words += f", {seed_words(score.seeds)} only"
     return words
+
+
+def _common_words(common: CommonDifference | None) -> str:
+    return difference_words(common.value, common.interval) if common else "–"
 
 
 def _difference_words(one: Difference) -> str:

@@ -33,16 +33,21 @@ class Compared:
         value: Arm less reference.
         interval: 95 %, of this comparison alone.
         p_value: Two-sided, of this comparison alone.
-        smallest_shown: About the smallest difference that could have been shown: half the width
-            of the interval whose level is corrected for all comparisons, as p-values are.
+        corrected_interval: At the level that the correction for all comparisons leaves
+            (Bonferroni): all of them hold their truth in 95 % of studies.
         corrected_p: For all comparisons of the study; None where it is none of them.
     """
 
     value: float
     interval: Interval
     p_value: float
-    smallest_shown: float
+    corrected_interval: Interval
     corrected_p: float | None = None
+
+    @property
+    def smallest_shown(self) -> float:
+        """About the smallest difference that could have been shown."""
+        return (self.corrected_interval.high - self.corrected_interval.low) / 2
 
 
 def compare(value: float, draws_R: NDArray[np.float64], num_comparisons: int) -> Compared | None:
@@ -57,7 +62,7 @@ def compare(value: float, draws_R: NDArray[np.float64], num_comparisons: int) ->
     wide = percentile_interval(draws_R, 1 - LEVEL / num_comparisons)
     if interval is None or wide is None:
         return None
-    return Compared(value, interval, two_sided_p(draws_R), (wide.high - wide.low) / 2)
+    return Compared(value, interval, two_sided_p(draws_R), wide)
 
 
 def two_sided_p(differences_R: NDArray[np.float64]) -> float:
@@ -90,11 +95,13 @@ def verdict(compared: Compared | None, margin: float | None = None) -> Verdict:
     Args:
         compared: With its corrected p-value; None where there is no figure on both sides.
         margin: A difference that does not matter, fixed before the study; None: no statement of
-            equivalence. It is made if the whole interval lies within.
+            equivalence. It is made if the whole corrected interval lies within: a claim of
+            equivalence may err by chance as one of a difference may, and is corrected alike.
     """
     if compared is None:
         return Verdict.NOT_COMPARED
-    if margin is not None and max(-compared.interval.low, compared.interval.high) < margin:
+    wide = compared.corrected_interval
+    if margin is not None and max(-wide.low, wide.high) < margin:
         return Verdict.EQUIVALENT
     if compared.corrected_p is not None and compared.corrected_p < LEVEL:
         return Verdict.BETTER if compared.value > 0 else Verdict.WORSE

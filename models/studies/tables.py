@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.downstream.metrics import Interval
-from models.studies.analysis import Analysis
+from models.studies.analysis import Analysis, Difference
 from models.studies.estimates import Place
 from models.studies.results import StudyResults
 
@@ -77,12 +77,20 @@ def _differences(analysis: Analysis) -> Table:
     for one in analysis.differences:
         found, start = one.found, (one.arm, analysis.reference, *_place(one.place), len(one.seeds))
         if found is None:
-            rows.append((*start, None, None, None, None, None, one.verdict, one.reason))
+            rows.append((*start, *(None,) * 5, one.verdict, one.reason, *(None,) * 4))
             continue
         judged = (found.p_value, found.corrected_p, one.verdict) if one.judged else (None,) * 3
-        rows.append((*start, found.value, *_bounds(found.interval), *judged, None))
-    names = ("difference", "low", "high", "p", "corrected_p", "verdict", "reason")
+        rows.append((*start, found.value, *_bounds(found.interval), *judged, None, *_common(one)))
+    names = (
+        *("difference", "low", "high", "p", "corrected_p", "verdict", "reason"),
+        *("num_common_findings", "common_difference", "common_low", "common_high"),
+    )
     return Table("differences", ("arm", "reference", *_PLACE, "num_seeds", *names), rows)
+
+
+def _common(one: Difference) -> tuple[Value, ...]:
+    of = one.common
+    return (of.num_findings, of.value, *_bounds(of.interval)) if of else (None,) * 4
 
 
 def _findings(results: StudyResults, analysis: Analysis) -> Table:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from models.downstream.metrics import Interval
 from models.studies.analysis import Analysis, Difference
 from models.studies.estimates import Place
+from models.studies.per_finding import LEAST_PATIENTS
 from models.studies.results import Cell
 from models.studies.significance import LEVEL, Compared, Verdict
 
@@ -91,13 +92,17 @@ def verdict_words(analysis: Analysis, one: Difference) -> str:
     said = _finding_words(analysis, one, one.found)
     if one.verdict in (Verdict.BETTER, Verdict.WORSE):
         said += _view_words(analysis, one)
-    return said + _seed_caution(one.seeds)
+    return said + _common_words(one) + _seed_caution(one.seeds)
 
 
 def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
     size = difference_words(found.value, found.interval)
     if one.verdict is Verdict.EQUIVALENT:
-        return f"Equivalent within ±{analysis.margin}: the whole interval, {size}, lies inside."
+        wide = difference_words(found.value, found.corrected_interval)
+        return (
+            f"Equivalent within ±{analysis.margin}: the whole interval lies inside, at the level "
+            f"that {count_words(analysis.num_comparisons, 'comparison')} leave: {wide}."
+        )
     if one.verdict is not Verdict.NOT_SHOWN:
         return f"{one.verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."
     said = (
@@ -110,6 +115,15 @@ def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
             f"{count_words(analysis.num_comparisons, 'comparison')} it does not."
         )
     return said
+
+
+def _common_words(one: Difference) -> str:
+    """The same without the findings that a single patient can move."""
+    if one.common is None:
+        return ""
+    findings = count_words(one.common.num_findings, "finding")
+    size = difference_words(one.common.value, one.common.interval)
+    return f" Over the {findings} of {LEAST_PATIENTS} patients or more alone: {size}."
 
 
 def _view_words(analysis: Analysis, one: Difference) -> str:

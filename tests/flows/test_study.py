@@ -32,7 +32,7 @@ MODEL: dict[str, Any] = {
 }
 
 
-def _arm(name: str, **source: Any) -> dict[str, Any]:
+def arm_of(name: str, **source: Any) -> dict[str, Any]:
     taken = {"kind": "release", "dataset": "tiny", **source}
     return {"name": name, "data": {"phases": [{"sources": [taken]}]}}
 
@@ -41,7 +41,7 @@ def study_settings(**changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "name": "tiny-study",
         "datasets": [tiny_plan().model_dump(mode="json")],
-        "arms": [_arm("all"), _arm("few", max_pairs=10)],
+        "arms": [arm_of("all"), arm_of("few", max_pairs=10)],
         "algorithms": [{"name": "convirt", "model": MODEL}],
         "seeds": [0, 1],
         "evaluation": {
@@ -109,25 +109,6 @@ def test_study_killed_and_run_again_trains_only_what_it_lacks(killed_root: Path)
 
 
 @pytest.mark.server
-def test_study_cell_whose_loss_is_no_number_fails_alone_and_is_tried_again(
-    killed_root: Path,
-) -> None:
-    bad = MODEL | {"objective": {"kind": "convirt", "temperature": 1e-44}}
-    algorithms = [{"name": "bad", "model": bad}, {"name": "good", "model": MODEL}]
-    settings = {"name": "failing", "algorithms": algorithms, "seeds": [0]}
-    plan = _plan(**settings, arms=[_arm("all")])
-    for attempt in (1, 2):
-        outcome = study(plan, str(killed_root))
-        (failed,) = outcome.failed
-        assert failed.cell.algorithm == "bad"
-        assert failed.reason.startswith("the loss must stay finite, got nan at step 1 of 3")
-        noted = list((killed_root / "studies/failing/failures/all-bad-s0").glob("*.json"))
-        assert len(noted) == attempt
-    assert (killed_root / "studies/failing/cells/all-good-s0.json").is_file()
-    assert "must stay finite" in (killed_root / "studies/failing/report.html").read_text()
-
-
-@pytest.mark.server
 def test_study_other_plan_under_the_name_is_refused(killed_root: Path) -> None:
     with pytest.raises(PlanMismatch, match=r"study 'tiny-study' .*seeds: was \[0, 1\] / is \[0"):
         study(_plan(seeds=[0, 1, 2]), str(killed_root))
@@ -165,7 +146,10 @@ def test_study_without_its_data_is_one_line_before_work(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"arms": [_arm("all"), _arm("all", max_pairs=4)]}, "arms must differ, got 'all' twice"),
+        (
+            {"arms": [arm_of("all"), arm_of("all", max_pairs=4)]},
+            "arms must differ, got 'all' twice",
+        ),
         ({"seeds": [1, 1]}, "seeds must differ, got '1' twice"),
         ({"seeds": [-1]}, "seeds must be 0 or more, got -1"),
         ({"equal": "epochs"}, "equal epochs: .* leave training.steps out, got steps 3"),
@@ -217,13 +201,15 @@ def test_sampling_study_differs_in_sampling_alone() -> None:
     assert drawn_random.model_copy(update=changes) == balanced
 
 
-def test_small_study_compares_four_arms_of_equal_steps() -> None:
+def test_small_study_compares_all_kinds_of_arms_in_equal_steps() -> None:
     plan = load_study(PLANS / "study_small.yaml")
-    assert [arm.name for arm in plan.arms] == ["real", "synthetic", "mixed", "synthetic_real"]
-    assert len(plan.cells) == 12
+    arms = [arm.name for arm in plan.arms]
+    assert arms[0] == "real", "the reference"
+    assert {"synthetic", "mixed", "synthetic_real"} <= set(arms)
+    assert len(plan.cells) == 3 * len(arms)
     assert {plan.model_of(cell).training.seed for cell in plan.cells} == {0, 1, 2}
     assert plan.named_corpora() == ["nih"]
-    assert plan.named_datasets() == [one.name for one in plan.datasets]
+    assert set(plan.named_datasets()) == {one.name for one in plan.datasets}
 
 
 def test_layout_of_a_study_keeps_its_files_together() -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.downstream.dense_configs import DetectionConfig
+from models.downstream.dense_results import DenseResult, DenseShare, FindingFigures
+from models.downstream.metrics import Figure, Interval
 from models.downstream.scored_images import scored_images
-from models.studies.results import Cell, MeasuredFigure
+from models.studies.results import EVERY_METRIC, Cell, MeasuredFigure
 from models.vlp.training_log import StepLog
+from models.vocabulary.findings import Finding
 from storage.errors import DamagedObject
 from storage.layout import StudyLayout
 from storage.objects import LocalStore, ObjectStore
@@ -27,6 +31,7 @@ from tasks.training import update_metrics
 from tests.models.downstream.label_sets import labelled
 
 CELL, LAYOUT = Cell("real", "convirt", 3), StudyLayout("a-study")
+LEFT_OUT = (MeasuredFigure(CELL, "detection/x", EVERY_METRIC, None, reason="no stages"),)
 GROUNDING = {
     "num_images": 4,
     "macro": {"dice": {"value": 0.5, "ci95": [0.4, 0.6]}},
@@ -56,7 +61,7 @@ def _fields_of(entry: StepLog) -> dict[str, object]:
 
 def _found(store: ObjectStore) -> CellFound:
     measured = {"linear_probe": {"nih": {}}, "grounding": {"phantoms": GROUNDING}}
-    return gather_cell(store.root, CELL, "run-r1", measured, 2.5)
+    return gather_cell(store.root, CELL, "run-r1", measured, 2.5, LEFT_OUT)
 
 
 def test_cell_is_read_as_it_was_put_and_put_once(store: ObjectStore) -> None:
@@ -65,6 +70,7 @@ def test_cell_is_read_as_it_was_put_and_put_once(store: ObjectStore) -> None:
     assert read_cell(store, LAYOUT, CELL) == found
     assert found.scored_tasks == (("linear_probe", "nih"),)
     assert found.curve.losses == (2.0, 1.0)
+    assert found.figures[-1:] == LEFT_OUT
     assert finished_cells(store, LAYOUT) == {CELL.name}
     first = store.get(LAYOUT.cell(CELL.name))
     put_cell(store, LAYOUT, found)
@@ -116,6 +122,22 @@ def test_figures_of_a_task_are_its_means_at_every_share() -> None:
     }
     found = [(one.metric, one.value) for one in figures_of(CELL, "segmentation/x", at_shares)]
     assert found == [("10% of labels, dice", 0.3), ("image to text, recall@5", 1.0)]
+
+
+def test_figures_of_a_dense_task_as_it_stands_in_the_metrics_are_found() -> None:
+    """Its settings name shares too, and what was chosen has names and values."""
+    config = DetectionConfig(findings=(Finding.MASS,), shares=(0.1, 1.0))
+    macro = {"ap_40_75": Figure(0.25, Interval(0.2, 0.3, 100))}
+    chosen = {"pretrained": {"step": 20.0}, "untrained": {"step": 40.0}}
+    of_mass = FindingFigures(7, macro)
+    shares = tuple(
+        DenseShare(share, 9, 9, macro, {Finding.MASS: of_mass}, chosen) for share in config.shares
+    )
+    result = DenseResult(20, 20, shares, config).as_dict()
+    assert list(figures_of(CELL, "detection/x", result)) == [
+        MeasuredFigure(CELL, "detection/x", f"{share} of labels, ap 40 75", 0.25, (0.2, 0.3))
+        for share in ("10%", "100%")
+    ]
 
 
 def test_loss_curve_of_a_long_training_is_drawn_in_few_points() -> None:

@@ -108,19 +108,42 @@ def test_finding_that_one_side_does_not_score_is_left_out_on_both() -> None:
     (facts,) = [one for one in analysis.groups if one.place == place]
     assert facts.findings == FINDINGS[1:]
     assert "no score from synthetic-convirt-s0" in facts.left_out["edema"]
-    without = replace(
-        small,
-        scored=tuple(
-            replace(
-                one,
-                findings=FINDINGS[1:],
-                labels_NF=one.labels_NF[:, 1:],
-                scores_NF=one.scores_NF[:, 1:],
-            )
-            for one in small.scored
-        ),
-    )
+    without = _without_column(small, 0)
     assert _difference(analyse(without), "synthetic") == _difference(analysis, "synthetic")
+
+
+def _without_column(results: StudyResults, column: int) -> StudyResults:
+    scored = tuple(
+        replace(
+            one,
+            findings=tuple(np.delete(one.findings, column).tolist()),
+            labels_NF=np.delete(one.labels_NF, column, axis=1),
+            scores_NF=np.delete(one.scores_NF, column, axis=1),
+        )
+        for one in results.scored
+    )
+    return replace(results, scored=scored)
+
+
+def test_finding_that_no_training_scores_is_left_out_without_a_list_of_all() -> None:
+    small = study({"real": 1.0, "synthetic": 0.5})
+    for arm in ARMS:
+        small = _with_columns(small, arm, 3, np.nan)
+    assert analyse(small).groups[0].left_out == {"mass": "no score from any training"}
+
+
+def test_difference_is_stated_without_rare_findings_too() -> None:
+    small = study({"real": 1.0, "synthetic": 0.5})
+    assert _difference(analyse(small), "synthetic").common is None
+    for one in small.scored:
+        one.labels_NF[:, 1] = 0
+        one.labels_NF[:4, 1] = 1  # of two patients
+    found = _difference(analyse(small), "synthetic")
+    expected = _difference(analyse(_without_column(small, 1)), "synthetic")
+    assert found.common and found.found and expected.found
+    assert found.common.num_findings == 4
+    assert found.common.value == pytest.approx(expected.found.value) != found.found.value
+    assert found.common.interval == expected.found.interval
 
 
 def test_finding_of_one_class_is_left_out_with_its_reason() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.studies.report import NOTICE, write_report
-from models.studies.results import Cell, FailedCell, MeasuredFigure
+from models.studies.results import EVERY_METRIC, Cell, FailedCell, MeasuredFigure
 from tests.models.studies.made_studies import all_failed, cells, scored_sets, study
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -207,10 +207,30 @@ def test_every_algorithm_has_a_table_of_arms_by_tasks() -> None:
     assert "nothing of synthetic was measured" in said
 
 
+def test_task_that_an_algorithm_cannot_do_has_its_reason_and_no_empty_rows() -> None:
+    both = replace(study({"real": 1.0}, seeds=(0,)), algorithms=("convirt", "gloria"))
+    task, unable = "grounding/phantoms", "compares no regions"
+    figures = (
+        MeasuredFigure(Cell("real", "convirt", 0), task, EVERY_METRIC, None, reason=unable),
+        MeasuredFigure(Cell("real", "gloria", 0), task, "iou", 0.25),
+    )
+    said = write_report(replace(both, figures=figures))["report.md"].decode()
+    rows = [line for line in said.splitlines() if line.startswith(f"| {task}")]
+    assert rows == [
+        f"| {task}: every figure | convirt | undefined: {unable} |",
+        f"| {task}: iou | gloria | 0.250 (1 seed) |",
+    ]
+
+
 def test_findings_of_few_patients_are_named_among_what_the_study_cannot_show() -> None:
     small = study({"real": 1.0, "synthetic": 0.5}, seeds=(0,))
     for one in small.scored:
         one.labels_NF[:, 1] = 0
         one.labels_NF[:2, 1] = 1
-    page = _Page(write_report(small)["report.html"])
+    files = write_report(small)
+    page = _Page(files["report.html"])
+    assert re.search(r"Over the 4 findings of 5 patients or more alone: .0\.\d{3} \(", page.text)
+    assert "without rare findings (95 %)" in page.text
+    (judged, *_) = _rows(files, "differences.csv")
+    assert (judged["num_common_findings"], bool(judged["common_low"])) == ("4", True)
     assert "zero_shot/nih, convirt: fewer than 5 patients show, or lack, effusion." in page.text

@@ -54,7 +54,17 @@ def test_smallest_difference_is_half_the_interval_and_grows_with_comparisons() -
 )
 def test_verdict(value: float, corrected: float, margin: float | None, expected: Verdict) -> None:
     interval = Interval(value - 0.02, value + 0.02, 2000)
-    assert verdict(Compared(value, interval, corrected, 0.02, corrected), margin) is expected
+    assert verdict(Compared(value, interval, corrected, interval, corrected), margin) is expected
+
+
+def test_equivalence_is_claimed_at_the_level_that_many_comparisons_leave() -> None:
+    """Of twelve arms that lie just beyond the margin, one in three would pass uncorrected."""
+    draws = np.random.default_rng(0).normal(0.01, 0.01, 50_000)
+    alone, among = compare(0.01, draws, 1), compare(0.01, draws, 12)
+    assert alone and among
+    assert alone.interval.high < 0.035 < among.corrected_interval.high
+    assert verdict(alone, margin=0.035) is Verdict.EQUIVALENT
+    assert verdict(among, margin=0.035) is Verdict.NOT_SHOWN
 
 
 def test_verdict_without_figures_is_that_nothing_was_compared() -> None:
