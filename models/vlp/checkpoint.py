@@ -105,6 +105,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Delete what processes that were killed amid `save_checkpoint` left; each is a whole model.
+
+    Args:
+        folder: Of a run that no other process is writing.
+    """
+    for left in folder.glob("*.safetensors.*.partial"):
+        left.unlink(missing_ok=True)
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint, tensors on the CPU.
 

@@ -24,6 +24,7 @@ from models.vlp.checkpoint import (
     Checkpoint,
     TrainingProvenance,
     optimiser_tensors,
+    remove_unfinished,
     restore_optimiser,
     save_checkpoint,
 )
@@ -114,6 +115,7 @@ class TrainingRun:
             log = None
             began = time.perf_counter()
             if self.ranks.leads:
+                remove_unfinished(self.folder)
                 log = opened.enter_context(TrainingLog(self.folder / LOG_FILE, self.step))
                 began -= log.seconds_before
             for pairs_B, images_B1SS in zip(pairs, own_images, strict=True):

@@ -1,9 +1,11 @@
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from models.vlp.configs import PretrainingConfig, TextTowerConfig
 from models.vlp.data import PairSource
 from models.vlp.objectives import objective_config
 from models.vlp.trainer import pretrain
-from models.vlp.training_log import StepLog, read_log
+from models.vlp.training_log import LOG_FILE, StepLog, read_log
 from storage.errors import DamagedObject, FactoryError, PlanMismatch
 
 from .conftest import SHAPES, draw_shapes, shape_rows, write_pairs
@@ -80,7 +82,10 @@ def test_pretrain_killed_and_resumed_gives_the_same_curve_and_weights(
     undisturbed = pretrain(tiny_config, pairs, tmp_path / "whole", PROVENANCE)
     with pytest.raises(Killed):
         pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE, killed_at(step))
+    half_written = tmp_path / "cut" / f"{TRAINING_FILE}.4711.partial"
+    half_written.write_bytes(b"of a process that was killed as it wrote")
     resumed = pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE)
+    assert not half_written.exists()
     assert resumed.resumed_at == resumed_at
     assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
     whole, cut = (load_checkpoint(r.model_path).model for r in (undisturbed, resumed))
@@ -88,32 +93,64 @@ def test_pretrain_killed_and_resumed_gives_the_same_curve_and_weights(
         torch.testing.assert_close(cut[name], value, atol=1e-6, rtol=1e-5)
 
 
-def test_pretrain_sigkilled_process_leaves_a_run_that_resumes(
+_KILLABLE = """
+import json, sys, time
+from pathlib import Path
+
+import torch
+
+from models.vlp.checkpoint import TrainingProvenance
+from models.vlp.configs import PretrainingConfig
+from models.vlp.data import PairSource
+from models.vlp.trainer import pretrain
+
+torch.set_num_threads(1)
+config = PretrainingConfig.model_validate_json(sys.argv[1])
+stay = lambda entry: time.sleep(600) if entry.step == int(sys.argv[5]) else None
+provenance = TrainingProvenance(*json.loads(sys.argv[4]))
+pretrain(config, PairSource(sys.argv[2]), Path(sys.argv[3]), provenance, stay)
+"""
+
+
+def test_pretrain_killed_from_outside_at_a_random_step_resumes_to_the_same_curve(
     pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
 ) -> None:
-    script = (
-        "import os, signal, sys, json\n"
-        "from pathlib import Path\n"
-        "from models.vlp.checkpoint import TrainingProvenance\n"
-        "from models.vlp.configs import PretrainingConfig\n"
-        "from models.vlp.data import PairSource\n"
-        "from models.vlp.trainer import pretrain\n"
-        "config = PretrainingConfig.model_validate_json(sys.argv[1])\n"
-        "stop = lambda entry: os.kill(os.getpid(), signal.SIGKILL) if entry.step == 8 else None\n"
-        "provenance = TrainingProvenance(*json.loads(sys.argv[4]))\n"
-        "pretrain(config, PairSource(sys.argv[2]), Path(sys.argv[3]), provenance, stop)\n"
-    )
+    """SIGKILL lands anywhere: amid a step, a log line or the writing of a checkpoint."""
+    changes = {"steps": 50, "checkpoint_every_steps": 7, "average_decay": 0.9, "warmup": 0.3}
+    config = with_training(tiny_config, **changes)
+    step = random.SystemRandom().randrange(1, 45)
+    killed_once_it_logged(step, config, pairs, tmp_path / "cut", stays_after=45)
+    resumed = pretrain(config, pairs, tmp_path / "cut", PROVENANCE)
+    expected = pretrain(config, pairs, tmp_path / "whole", PROVENANCE)
+    assert step - 7 <= resumed.resumed_at <= 42, step
+    assert [entry.step for entry in read_log(resumed.log_path)] == list(range(1, 51)), step
+    curve = losses(tmp_path / "whole")
+    assert losses(tmp_path / "cut") == pytest.approx(curve, abs=1e-6, rel=0), step
+    cut, whole = load_checkpoint(resumed.model_path), load_checkpoint(expected.model_path)
+    for name, value in whole.model.items():
+        torch.testing.assert_close(cut.model[name], value, atol=1e-6, rtol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == [LOG_FILE, MODEL_FILE]
+
+
+def killed_once_it_logged(
+    step: int, config: PretrainingConfig, source: PairSource, folder: Path, stays_after: int
+) -> None:
+    """Train in another process, and kill that when its log holds a step."""
     given = json.dumps(["{}", "demo", "1", "0"])
-    child = subprocess.run(
-        [sys.executable, "-c", script, tiny_config.model_dump_json(), pairs.uri,
-         str(tmp_path / "cut"), given],
-        check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    child = subprocess.Popen(
+        [sys.executable, "-c", _KILLABLE, config.model_dump_json(), source.uri, str(folder), given,
+         str(stays_after)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert child.returncode == -signal.SIGKILL
-    resumed = pretrain(tiny_config, pairs, tmp_path / "cut", PROVENANCE)
-    pretrain(tiny_config, pairs, tmp_path / "whole", PROVENANCE)
-    assert resumed.resumed_at == 5
-    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+    try:
+        deadline = time.monotonic() + 120
+        while len(read_log(folder / LOG_FILE)) < step:
+            assert child.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline, f"no step {step} within 120 s"
+            time.sleep(0.002)
+    finally:
+        child.kill()
+    assert child.wait() == -signal.SIGKILL
 
 
 def test_pretrain_from_workers_equals_pretrain_from_memory(
