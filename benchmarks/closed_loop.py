@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -28,19 +29,13 @@ from models.gates.report import ReportRules, check_report
 from models.taggers.configs import LexiconConfig
 from models.vocabulary.mesh import load_mesh_map
 from models.writers.configs import GrammarConfig
+from models.writers.mistakes import Entities, add, denied, drop, oppose
 from storage.readers.openi import OpeniReader
 from storage.readers.rows import Skipped
-from storage.records import Entity, EntityKind, EntityStatus, Report, Verdict, View
+from storage.records import Report, Verdict, View
 
-Entities = tuple[Entity, ...]
 MAX_DENIED = 4  # findings of other reports, denied in this one
 
-_OPPOSITE = {
-    EntityKind.ABNORMALITY: EntityKind.NON_ABNORMALITY,
-    EntityKind.DISEASE: EntityKind.NON_DISEASE,
-    EntityKind.NON_ABNORMALITY: EntityKind.ABNORMALITY,
-    EntityKind.NON_DISEASE: EntityKind.DISEASE,
-}
 # Written by hand in the manner of real reports, not by the grammar; with the term each speaks of.
 HUMAN_SENTENCES = {
     "pneumothorax": "Small right apical pneumothorax measuring approximately 2 cm.",
@@ -87,7 +82,11 @@ def main() -> None:
         "accepted": share(accepted, passed=True),
         "rejected_if_set_altered": {
             name: share(loop.verdicts(loop.write_altered(alter)), passed=False)
-            for name, alter in (("dropped", drop), ("opposite", oppose), ("added", loop.add))
+            for name, alter in (
+                ("dropped", drop),
+                ("opposite", oppose),
+                ("added", partial(add, others=loop.pool)),
+            )
         },
         "rejected_if_text_corrupted": {
             name: share(loop.verdicts_of_corrupted(corrupt), passed=False)
@@ -123,18 +122,6 @@ def draw_set(real: Sequence[Entities], random: Random) -> Entities:
     return tuple(entities.values())
 
 
-def opposite(entity: Entity) -> Entity:
-    """Absent if it was said to be there or perhaps there, else present."""
-    if entity.status is not EntityStatus.ABSENT:
-        return denied(entity)
-    return Entity(entity.text, _OPPOSITE[entity.kind], EntityStatus.PRESENT)
-
-
-def denied(entity: Entity) -> Entity:
-    """The same finding, said to be absent."""
-    return Entity(entity.text, _OPPOSITE[entity.kind], EntityStatus.ABSENT)
-
-
 def share(verdicts: Sequence[Verdict], passed: bool) -> dict[str, float]:
     """Share of verdicts with this outcome, and of how many."""
     hits = sum(verdict.passed is passed for verdict in verdicts)
@@ -149,7 +136,7 @@ class Loop:
         self._seed = seed
         self._writer = GrammarConfig().open()
         self._tagger = LexiconConfig().open()
-        self._pool = sorted({e for entities in sets for e in entities}, key=repr)
+        self.pool = sorted({e for entities in sets for e in entities}, key=repr)
         started = time.process_time()
         self.reports = self._write(sets)
         self.written_per_second = round(len(sets) / (time.process_time() - started))
@@ -185,13 +172,6 @@ class Loop:
             ]
         )
 
-    def add(self, entities: Entities, random: Random) -> Entities:
-        """One more entity of the other sets."""
-        taken = {e.text for e in entities} | {e.anatomy for e in entities}
-        while (other := random.choice(self._pool)).text in taken:
-            pass
-        return (*entities, other)
-
     def _write(self, sets: Sequence[Entities]) -> list[Report]:
         requests = [
             WriteRequest(str(i), self._random(i).getrandbits(63), entities, View.PA)
@@ -201,22 +181,6 @@ class Loop:
 
     def _random(self, index: int) -> Random:
         return Random(f"{self._seed}:alter:{index}")
-
-
-def drop(entities: Entities, random: Random) -> Entities:
-    """All but one; never anatomy that a finding stays in, for it would still be named."""
-    places = {entity.anatomy for entity in entities}
-    gone = random.choice([i for i, entity in enumerate(entities) if entity.text not in places])
-    return entities[:gone] + entities[gone + 1 :]
-
-
-def oppose(entities: Entities, random: Random) -> Entities:
-    """One finding turned into its opposite; where there is none, one anatomy term dropped."""
-    clinical = [i for i, entity in enumerate(entities) if entity.kind.is_clinical]
-    if not clinical:
-        return drop(entities, random)
-    index = random.choice(clinical)
-    return (*entities[:index], opposite(entities[index]), *entities[index + 1 :])
 
 
 def delete_sentence(findings: str, entities: Entities, random: Random) -> str | None:

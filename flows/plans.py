@@ -299,7 +299,7 @@ class DatasetPlan(Plan):
                 "sampling.uncertain_share must be 0 with tagger huggingface, which reads no doubt, "
                 f"got {self.sampling.uncertain_share:g}; set it to 0, or let the lexicon read"
             )
-        if self.report_rules.match != "pairs":
+        if self.report_rules.match == "pairs and anatomy":
             raise ValueError(
                 "report_rules.match must be 'pairs' with tagger huggingface, which reads no place, "
                 f"got {self.report_rules.match!r}; change it, or let the lexicon read"

@@ -31,11 +31,11 @@ class ReportRules(BaseModel):
     max_tries: int = Field(
         default=3, ge=1, le=10, description="How often one report is written before it is rejected."
     )
-    match: Literal["pairs", "pairs and anatomy"] = Field(
+    match: Literal["pairs", "pairs and anatomy", "nothing"] = Field(
         default="pairs",
         description=(
             "What of each entity must be found as requested: its text and kind (study 1), or also "
-            "the anatomy it is placed in."
+            "the anatomy it is placed in. nothing: a report is kept whatever it says (an ablation)."
         ),
     )
     min_findings_words: int = Field(
@@ -115,6 +115,8 @@ def _checks(
     if rules.comparison_words == "forbidden":
         compared = _comparison_count(report)
         yield _none("num_comparison_sections", compared, RejectionReason.COMPARISON_WORD)
+    if rules.match == "nothing":
+        return
     missing, extra, wrong = _differences(requested, in_findings)
     yield _none("num_wrong_status", wrong, RejectionReason.WRONG_STATUS)
     yield _none("num_missing", missing, RejectionReason.MISSING_ENTITY)

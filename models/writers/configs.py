@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from models.engines import EngineConfig, Placement
+from models.engines import EngineConfig, Placement, ReportWriter
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.modifiers import load_modifiers
 from models.vocabulary.revisions import files_hash, joined_hash
 
 if TYPE_CHECKING:
     from models.writers.corpus import CorpusWriter
-    from models.writers.grammar import GrammarWriter
 
 _RULES = ("grammar.py", "noun_phrases.py", "phrases.py", "phrases.yaml", "sentences.py")
 
@@ -29,17 +28,33 @@ class GrammarConfig(EngineConfig):
             "every term is written as requested, for a tagger that does not know the synonyms."
         ),
     )
+    mistakes: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Share of reports with one mistake: an entity dropped, turned into its opposite, or "
+            "one of the 14 findings added. For ablations: what is asked for stays as it is, so "
+            "that a report gate has something to find."
+        ),
+        exclude_if=lambda share: share == 0,  # datasets older than this field keep their identity
+    )
 
     def revision(self) -> str:
         """Hash of the grammar's words and rules, the vocabulary and the modifiers."""
         rules = files_hash("models.writers", *_RULES)
-        return joined_hash(load_vocabulary().revision, load_modifiers().revision, rules)
+        grammar = joined_hash(load_vocabulary().revision, load_modifiers().revision, rules)
+        if self.mistakes == 0:
+            return grammar
+        return joined_hash(grammar, files_hash("models.writers", "mistakes.py"))
 
-    def open(self) -> "GrammarWriter":
+    def open(self) -> ReportWriter:
         """Read the phrases; takes tens of milliseconds."""
         from models.writers.grammar import GrammarWriter
+        from models.writers.mistakes import MistakenWriter
 
-        return GrammarWriter(self)
+        writer = GrammarWriter(self)
+        return MistakenWriter(writer, self.mistakes) if self.mistakes else writer
 
 
 class CorpusReportsConfig(EngineConfig):

@@ -107,6 +107,20 @@ def test_check_anatomy_counts_only_when_asked() -> None:
     assert reason(REQUEST, rules=strict) is None
 
 
+def test_check_that_compares_nothing_keeps_what_has_its_sections() -> None:
+    off = ReportRules(match="nothing")
+    assert reason((NO_EFFUSION, MASS), impression=(EFFUSION,), rules=off) is None
+    assert (
+        reason(REQUEST, report=Report("None.", "x"), rules=off) is RejectionReason.MISSING_SECTION
+    )
+    verdict = check_report(REQUEST, REPORT, (), (), off)
+    assert [score.measure for score in verdict.scores] == [
+        "findings_words",
+        "impression_words",
+        "num_comparison_sections",
+    ]
+
+
 def test_check_scores_hold_every_count_with_its_threshold() -> None:
     verdict = check_report(REQUEST, REPORT, (MASS, NO_EFFUSION), (MASS,), ReportRules())
     values = {

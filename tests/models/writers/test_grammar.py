@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.engines import WriteRequest, engine_config
+from models.engines import ReportWriter, WriteRequest, engine_config
 from models.gates.report import ReportRules, check_report
 from models.taggers.configs import LexiconConfig
 from models.vocabulary.concepts import load_vocabulary
 from models.vocabulary.modifiers import load_modifiers
 from models.writers.configs import GrammarConfig
-from models.writers.grammar import GrammarWriter
 from models.writers.phrases import load_phrases
 from storage.records import Entity, EntityKind, EntityStatus, Report, Severity, View
 from tests.models.entity_sets import entity_sets
@@ -28,7 +27,7 @@ def request(entities: tuple[Entity, ...], seed: int = 0) -> WriteRequest:
     return WriteRequest("sample", seed, entities, View.PA)
 
 
-def write(entities: tuple[Entity, ...], seed: int = 0, writer: GrammarWriter = WRITER) -> Report:
+def write(entities: tuple[Entity, ...], seed: int = 0, writer: ReportWriter = WRITER) -> Report:
     (answer,) = writer.write([request(entities, seed)])
     return answer.report
 
@@ -47,7 +46,7 @@ def test_write_any_entity_set_is_read_back_exactly(entities: tuple[Entity, ...],
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(entity_sets(), SEEDS, st.sampled_from([WRITER, CANONICAL]))
 def test_write_any_entity_set_passes_the_gate(
-    entities: tuple[Entity, ...], seed: int, writer: GrammarWriter
+    entities: tuple[Entity, ...], seed: int, writer: ReportWriter
 ) -> None:
     report = write(entities, seed, writer)
     findings, impression = TAGGER.tag([report.findings, report.impression])
