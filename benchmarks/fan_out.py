@@ -34,7 +34,8 @@ import numpy as np
 from benchmarks.installed import install_engine
 from benchmarks.overhead import UNIT_SIZE
 from deployments.children import Child
-from deployments.settings import HOST, fleet_settings
+from deployments.settings import fleet_settings
+from deployments.up import server_command
 from deployments.workers import WorkerPlace
 from tests.deployments.processes import free_ports, wait_until
 
@@ -83,8 +84,7 @@ def _fleet(scratch: Path, options: argparse.Namespace) -> Iterator[Path]:
     os.environ.update(PREFECT_DEFAULTS | fleet_settings(home, port))
     os.environ.update(PREFECT_LOGGING_LEVEL="WARNING", OMP_NUM_THREADS="1")
     logs = options.logs or home / "logs"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST]
-    server = Child("server", [*command, "--port", str(port)], os.environ, logs / "server.log")
+    server = Child("server", server_command(port), os.environ, logs / "server.log")
     places = [WorkerPlace(f"{POOL}-{number}", POOL, None, 1) for number in range(options.workers)]
     places.append(WorkerPlace("gpu-text", "gpu-text", None, 1))  # dispatch asks that it be there
     workers = [

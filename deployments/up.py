@@ -89,9 +89,9 @@ def _set_up(root: str) -> None:
 
 
 def server_command(port: int) -> list[str]:
-    """What starts a Prefect server that listens there."""
+    """What starts a Prefect server that listens there; see `deployments.waiting_prefect`."""
     return [
-        *(sys.executable, "-m", "prefect", "server", "start"),
+        *(sys.executable, "-m", "deployments.waiting_prefect", "server", "start"),
         *("--host", HOST, "--port", str(port)),
     ]
 
