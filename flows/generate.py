@@ -130,7 +130,7 @@ def publish_dataset(dataset: str, root: str = DEFAULT_ROOT) -> Release:
         root: Folder or s3://bucket/prefix that holds it.
     """
     work = open_work(root, dataset)
-    selection = work.selection()
+    selection = work.compared_selection()
     show_acceptance(work.plan.name, selection)
     show_findings(work.plan.name, finding_acceptance(work.dataset, selection))
     for table in PUBLISHED:

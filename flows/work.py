@@ -20,6 +20,7 @@ from flows.plans import DatasetPlan, ExecutionPlan, Name
 from models.chat.hosts import require_may_send
 from models.writers.configs import CorpusReportsConfig
 from models.writers.writing import WriteStationConfig
+from storage.comparisons import Comparisons
 from storage.dataset import Dataset, open_dataset
 from storage.decisions import StageRecords
 from storage.errors import EngineFailed, ObjectMissing, PlanMismatch
@@ -129,7 +130,17 @@ class Work:
 
     def selection(self) -> Selection:
         """What is published, and what the dataset still lacks, by plan and ledger."""
-        return select(self.units, self._records(), self._selection_rules())
+        return self._selection(Comparisons(self.store, self.layout))
+
+    def compared_selection(self) -> Selection:
+        """The same; what many images were compared for is put down for whoever asks next."""
+        comparisons = Comparisons(self.store, self.layout)
+        selection = self._selection(comparisons)
+        comparisons.put_down()
+        return selection
+
+    def _selection(self, comparisons: Comparisons) -> Selection:
+        return select(self.units, self._records(), self._selection_rules(), comparisons.find)
 
     def wanted_units(self) -> tuple[int, ...]:
         """Units to work on next, as far as can be told without comparing all images."""
@@ -169,7 +180,9 @@ class Work:
     def _wanted_beyond(self, offered: set[int]) -> list[int]:
         """Wanted units not offered yet; images are compared only when nothing else is left."""
         sooner = [unit for unit in self.wanted_units() if unit not in offered]
-        return sooner or [unit for unit in self.selection().wanted_units if unit not in offered]
+        if sooner:
+            return sooner
+        return [unit for unit in self.compared_selection().wanted_units if unit not in offered]
 
     def rounds_of(self, shard: ShardRef) -> Iterator[ShardRef]:
         """The shard in its first round, then in each later one that has something to do."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from storage.errors import DamagedObject
-from storage.near_duplicates import Twin, find_twins, parse_signatures
+from storage.near_duplicates import FindTwins, Twin, parse_signatures
 from storage.records import Outcome, RejectionReason, Stage
 from storage.rounds import Rounds
 from storage.settled import NO_REASON, OUTCOMES, REASONS, OutcomeColumns, SettledRecords
@@ -225,16 +225,21 @@ def _require_all(
     )
 
 
-def without_near_duplicates(decisions: Decisions, max_distance: int) -> Decisions:
+def without_near_duplicates(decisions: Decisions, max_distance: int, find: FindTwins) -> Decisions:
     """The decisions after the gate that compares samples in index order, over the first units.
 
     Units from the first open one on are left as they are: they wait for it.
+
+    Args:
+        decisions: Of all stages.
+        max_distance: Bits of 256.
+        find: What compares them.
     """
     compared_N = decisions.accepted & (decisions.signature_N != _NOWHERE)
     compared_N &= decisions.unit_N < decisions.num_first
     index = np.flatnonzero(compared_N)
     signatures = decisions.signatures.take(pa.array(decisions.signature_N[index]))
-    twins = find_twins(parse_signatures(signatures), index, max_distance)
+    twins = find(parse_signatures(signatures), index, max_distance)
     repeats = np.fromiter(twins, np.int64, len(twins))
     outcome_N, reason_N = decisions.outcome_N.copy(), decisions.reason_N.copy()
     outcome_N[repeats] = REJECTED

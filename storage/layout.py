@@ -116,6 +116,10 @@ class DatasetLayout:
         """A digest, by what names its columns and by the hash of its bytes."""
         return f"{self.digests_folder(stage)}{columns}/{sha256}.arrow"
 
+    def comparisons_folder(self, max_distance: int) -> str:
+        """Prefix of what comparing images by this distance has found."""
+        return f"{self.folder}/ledger/comparisons/{max_distance}/"
+
     def failures_folder(self, stage: Stage, unit: int | None = None) -> str:
         """Prefix of the failures of a stage, or of one of its units."""
         folder = f"{self.folder}/failures/{stage}/"

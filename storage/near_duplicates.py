@@ -5,8 +5,8 @@ W = 4 words of a hash. A sample's *rank* is its place among the N.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from storage.hash_bands import FAR, SIGNATURE_BITS, Words, distances, kept_hashe
 _HEX_DIGITS = SIGNATURE_BITS // 4
 _HEX = re.compile(rf"[0-9a-fA-F]{{{_HEX_DIGITS}}}")
 _PARSED_TOGETHER = 1 << 16
+_KEPT_TOGETHER = 1 << 16
 _ASKED_TOGETHER = 1024
 
 
@@ -29,13 +30,31 @@ class Twin:
     max_distance: int
 
 
-def find_twins(words_NW: Words, index_N: NDArray[np.int64], max_distance: int) -> dict[int, Twin]:
+@dataclass(frozen=True, slots=True)
+class KnownTwins:
+    """What an earlier comparison by the same distance has found among the first samples."""
+
+    num_samples: int = 0
+    twins: Mapping[int, Twin] = field(default_factory=dict)
+
+
+NOTHING_KNOWN = KnownTwins()
+FindTwins = Callable[[Words, NDArray[np.int64], int], dict[int, Twin]]
+
+
+def find_twins(
+    words_NW: Words,
+    index_N: NDArray[np.int64],
+    max_distance: int,
+    known: KnownTwins = NOTHING_KNOWN,
+) -> dict[int, Twin]:
     """Which samples lie within the distance of an earlier kept one; all others are kept.
 
     Args:
         words_NW: Hashes, as `parse_signatures` gives them.
         index_N: Sample indices, ascending.
         max_distance: Bits of 256, 0 to 255.
+        known: Of the first of these samples; only those after them are compared.
 
     Returns:
         Index of each such sample → its nearest kept one, the lowest index among equals.
@@ -48,9 +67,14 @@ def find_twins(words_NW: Words, index_N: NDArray[np.int64], max_distance: int) -
             f"near_duplicate_max_distance must be 0 to {SIGNATURE_BITS - 1} bits, "
             f"got {max_distance!r}"
         )
-    kept = kept_hashes(words_NW, max_distance)
-    twins: dict[int, Twin] = {}
-    for first in range(0, len(words_NW), _ASKED_TOGETHER):
+    if known.num_samples == len(words_NW):
+        return dict(known.twins)
+    kept, twins = kept_hashes(words_NW, max_distance), dict(known.twins)
+    is_twin_N = np.isin(index_N[: known.num_samples], np.fromiter(twins, np.int64, len(twins)))
+    known_kept = np.flatnonzero(~is_twin_N)
+    for first in range(0, len(known_kept), _KEPT_TOGETHER):
+        kept.keep(known_kept[first : first + _KEPT_TOGETHER])
+    for first in range(known.num_samples, len(words_NW), _ASKED_TOGETHER):
         ranks = np.arange(first, min(first + _ASKED_TOGETHER, len(words_NW)))
         nearest_Q = _nearest_within(words_NW[ranks], kept.nearest(ranks), first, max_distance)
         kept.keep(ranks[nearest_Q == FAR])

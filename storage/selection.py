@@ -22,6 +22,7 @@ from storage.decisions import (
     decide,
     without_near_duplicates,
 )
+from storage.near_duplicates import FindTwins, find_twins
 from storage.records import RejectionReason, Stage
 from storage.rounds import Rounds
 from storage.settled import NO_REASON, REASONS
@@ -99,7 +100,12 @@ class Selection:
         return len(self.wanted_units)
 
 
-def select(units: Sequence[Unit], records: StageRecords, rules: SelectionRules) -> Selection:
+def select(
+    units: Sequence[Unit],
+    records: StageRecords,
+    rules: SelectionRules,
+    find: FindTwins = find_twins,
+) -> Selection:
     """Decide the published set from all settled outcomes.
 
     Args:
@@ -107,6 +113,7 @@ def select(units: Sequence[Unit], records: StageRecords, rules: SelectionRules) 
         records: Stage → unit → record, stages in the order samples pass them. A unit in which an
             earlier stage kept nothing needs no record of the later ones.
         rules: Target and near-duplicate distance of the plan.
+        find: `find_twins`, or what remembers what that has found (`storage.comparisons`).
 
     Raises:
         DamagedObject: If a record lacks the outcome of a sample it must have settled.
@@ -114,7 +121,8 @@ def select(units: Sequence[Unit], records: StageRecords, rules: SelectionRules) 
     rounds = Rounds(len(units), rules.max_rounds)
     decisions = decide(units, records, rounds)
     if rules.near_duplicate_max_distance is not None:
-        decisions = without_near_duplicates(decisions, rules.near_duplicate_max_distance)
+        distance = rules.near_duplicate_max_distance
+        decisions = without_near_duplicates(decisions, distance, find)
     return _summary(_choose(decisions, rules), decisions, tuple(records), rounds, rules)
 
 

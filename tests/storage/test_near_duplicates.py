@@ -16,7 +16,7 @@ from storage.hash_bands import (
     Words,
     kept_hashes,
 )
-from storage.near_duplicates import Twin, find_twins, parse_signatures
+from storage.near_duplicates import KnownTwins, Twin, find_twins, parse_signatures
 
 _HASHES = st.integers(0, 2**SIGNATURE_BITS - 1)
 _DISTANCES = [0, 1, 12, 24, 40, 64, 200, 255]
@@ -76,7 +76,13 @@ def test_find_twins_by_scan_and_by_bands_agrees_with_the_obvious(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near_duplicates, "kept_hashes", kept)
         patch.setattr(near_duplicates, "_ASKED_TOGETHER", 3)
-        assert _twins(values, max_distance) == _obvious(values, max_distance)
+        patch.setattr(near_duplicates, "_KEPT_TOGETHER", 5)
+        obvious = _obvious(values, max_distance)
+        assert _twins(values, max_distance) == obvious
+        for num in {len(values) // 3, len(values) // 2, len(values)}:
+            known = KnownTwins(num, {index: twin for index, twin in obvious.items() if index < num})
+            index = np.arange(len(values))
+            assert find_twins(_words(values), index, max_distance, known) == obvious
 
 
 def test_many_hashes_are_sought_by_bands_with_the_same_result() -> None:
