@@ -149,6 +149,15 @@ def test_a_source_of_two_phases_in_turns_goes_on_to_new_orders() -> None:
     assert all(sorted(batch) == list(range(8)) for batch in shown)
 
 
+@pytest.mark.parametrize("batches", BATCHES)
+def test_number_of_processes_changes_no_batch(batches: Batches) -> None:
+    settings = TrainingConfig(seed=7, batch_size=12, steps=9)
+    phases = [PhaseWeights(1, (2, 1), batches)]
+    orders = [order_of_mixture(settings, ("a", "b"), (30, 20), phases, n) for n in (1, 2, 4)]
+    alone, *shared = ([batch.tolist() for batch in one.batches(1, 9)] for one in orders)
+    assert all(one == alone for one in shared)
+
+
 def test_sources_of_equal_weight_take_turns() -> None:
     assert take_turns(5, (1, 1)) == (0, 1, 0, 1, 0)
     assert take_turns(4, (0, 1)) == (1, 1, 1, 1)
