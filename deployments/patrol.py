@@ -79,7 +79,7 @@ class Patrol:
         """
         now = server_time(client)
         heard = proven(probes_of(client, self._resource, now), self._patience.probe_gap)
-        if heard is not None:
+        if heard:
             for run in runs_at_work(client, now):  # after the probes: no beat before them is missed
                 if (why := loss(run, heard, self._patience)) and _end(client, run, why):
                     yield f"run {run.name}: {why}"

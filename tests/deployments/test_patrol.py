@@ -38,7 +38,7 @@ while True:
     emit_event("prefect.flow-run.heartbeat", {"prefect.resource.id": sys.argv[1]})
     time.sleep(2)
 """
-# A beat that met a server away holds up the next ones for some 12 s: less must prove nothing.
+# A beat that met a server away holds up the next ones for some 12 s, which must prove nothing.
 IMPATIENT = """
 from datetime import timedelta
 from deployments.patrol import go_on_patrol
@@ -49,7 +49,8 @@ def seconds(number):
 
 go_on_patrol(Patience(
     look_every=seconds(1), silent_for=seconds(20), pending_for=seconds(20),
-    proven_for=seconds(18), probe_gap=seconds(8), resume_after=seconds(2),
+    proven_for=seconds(5), reconnect_for=seconds(15), probe_gap=seconds(8),
+    resume_after=seconds(2),
 ))
 """
 
