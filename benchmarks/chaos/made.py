@@ -1,9 +1,10 @@
 """The small datasets of the chaos run: what is made, where, by whom, and how far it has come."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 from flows.plans import DatasetPlan
 from flows.work import Work, open_work
@@ -16,7 +17,10 @@ from storage.releases import release_numbers
 UNIT_SIZE = 4
 SHARD_UNITS = 2
 STAGES = (Stage.WRITE, Stage.PAINT)
+IMAGE_SIZE_PX = 64
 _VARIANTS = (("phantom", 4), ("unhurried", 4), ("phantom", 4), ("unhurried", 6))  # painter, units
+_UNREPEATABLE_UNITS = 4  # of a dataset whose painter never paints the same again
+_DIFFUSION_STEPS = 8  # long enough that kills find an engine amid a batch
 _COMMAND_EVERY = 3  # of the datasets, one is made by a command in its own process, not in pools
 
 
@@ -25,7 +29,8 @@ class Made:
     """One dataset on its way.
 
     Attributes:
-        variant: Datasets of one variant have the same plan but for its name.
+        variant: Datasets of one variant have the same plan but for its name, and hold the same;
+            None where the painter is not deterministic.
         by_command: Made by `cxr-factory generate`, inline; otherwise by a run in the work pools.
         records: Ledger record's key to the hash of its bytes when it was first seen.
         publishing: Its tables have begun to fill, and there is no release.
@@ -87,24 +92,46 @@ class Made:
             self.publishing = begun and not self.released
 
 
-def datasets(count: int, local_root: str, s3_root: str) -> list[Made]:
-    """So many datasets, half of them on S3; the last by a painter that is not deterministic."""
+def datasets(count: int, local_root: str, s3_root: str, checkpoint: Path) -> list[Made]:
+    """So many datasets, half of them on S3; the last two by painters that are not deterministic.
+
+    Args:
+        count: Even, so that the last is on S3.
+        local_root: Root of one half.
+        s3_root: Root of the other.
+        checkpoint: That the last is painted by.
+    """
+    painters = ({"kind": "moody", "image_size_px": IMAGE_SIZE_PX}, _diffusers(checkpoint))
     made = []
     for number in range(count):
-        variant = None if number == count - 1 else number % len(_VARIANTS)
-        root = s3_root if number % 2 else local_root
-        plan = variant_plan(variant, f"c{number:02}")
-        made.append(Made(plan, root, variant, by_command=number % _COMMAND_EVERY == 0))
+        name, root = f"c{number:02}", s3_root if number % 2 else local_root
+        if number < count - len(painters):
+            variant = number % len(_VARIANTS)
+            by_command = number % _COMMAND_EVERY == 0
+            made.append(Made(variant_plan(variant, name), root, variant, by_command))
+        else:
+            plan = _plan(name, painters[number - count], _UNREPEATABLE_UNITS, seed=0)
+            made.append(Made(plan, root, variant=None, by_command=False))
     return made
 
 
-def variant_plan(variant: int | None, name: str) -> DatasetPlan:
-    """The plan of a variant; None: of the painter that is not deterministic."""
-    painter, num_units = ("moody", 4) if variant is None else _VARIANTS[variant]
-    settings: dict[str, Any] = {
+def variant_plan(variant: int, name: str) -> DatasetPlan:
+    """The plan of a variant, whose painter is deterministic."""
+    painter, num_units = _VARIANTS[variant]
+    settings = {"kind": painter, "image_size_px": IMAGE_SIZE_PX}
+    return _plan(name, settings, num_units, seed=variant + 1)
+
+
+def _diffusers(checkpoint: Path) -> Mapping[str, object]:
+    """Settings of the production painter; it paints what its random weights make of a prompt."""
+    return {"kind": "diffusers", "model": str(checkpoint), "num_steps": _DIFFUSION_STEPS}
+
+
+def _plan(name: str, painter: Mapping[str, object], num_units: int, seed: int) -> DatasetPlan:
+    settings = {
         "name": name,
         "target": {"all": num_units * UNIT_SIZE},
-        "seed": 0 if variant is None else variant + 1,
+        "seed": seed,
         "unit_size": UNIT_SIZE,
         "entities": {"kind": "built-in", "num_clinical": 20, "num_anatomy": 16},
         "sampling": {
@@ -116,7 +143,7 @@ def variant_plan(variant: int | None, name: str) -> DatasetPlan:
         },
         "splits": {"train": 0.8, "validation": 0.2},
         "writer": {"kind": "grammar"},
-        "painter": {"kind": painter, "image_size_px": 64},
+        "painter": painter,
         "execution": {
             "dispatch": "work-pool",
             "shard_units": SHARD_UNITS,

@@ -4,6 +4,7 @@ import os
 import platform
 import random
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmarks.chaos.kills import Schedule
 from benchmarks.chaos.made import Made, datasets, variant_plan
 from flows.generate import generate_dataset
 from tests.deployments.databases import postgres, redis
+from tests.models.painters.diffusion.tiny_pipeline import save_tiny_pipeline
 
 
 def chaos(
@@ -35,13 +37,14 @@ def chaos(
         s3_root: Root of the other half; the usual variables say where it is.
         python_path: What a process is told to know the painters.
         num_kills: Of all kinds in turn.
-        num_datasets: Made at the same time, as far as there is room.
+        num_datasets: Even; made at the same time, as far as there is room.
         seed: Of what is killed, and when.
         deadline_seconds: After which what is not released has failed.
     """
     began = time.monotonic()
     root = str(folder / "factory")
-    made = datasets(num_datasets, root, s3_root)
+    checkpoint = save_tiny_pipeline(folder / "checkpoint")
+    made = datasets(num_datasets, root, s3_root, checkpoint)
     chance = random.Random(seed)
     with ExitStack() as started:
         databases = (started.enter_context(postgres()), started.enter_context(redis(folder)))
@@ -60,6 +63,7 @@ def chaos(
         "seed": seed,
         "datasets": len(made),
         "on_s3": sum(one.root.startswith("s3://") for one in made),
+        "by_painter": dict(Counter(one.plan.painter.kind for one in made)),
         "released": sum(one.released for one in made),
         "by_kind": run.by_kind(),
         "longest_held_by_the_dead_seconds": round(run.slots.longest_seconds, 1),
