@@ -1,6 +1,7 @@
 """The command `cxr-factory`. Errors are one clear line; exit status 0 only for success."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -69,6 +70,17 @@ for _command in entry_points(group="cxr_factory.commands"):  # of rooms that thi
     app.command(_command.name)(_command.load())
 
 
+_INTERRUPTED = 128 + signal.SIGINT  # what Typer makes of Ctrl-C amid a command
+
+
+class _ToldToEnd(BaseException):
+    """SIGTERM: an end as orderly as that of Ctrl-C."""
+
+
+def _told_to_end(*_: object) -> None:
+    raise _ToldToEnd
+
+
 def _run(command: Callable[[], Any]) -> int:
     """Run the command; every error is one line on standard error and a status that is not 0."""
     try:
@@ -77,16 +89,21 @@ def _run(command: Callable[[], Any]) -> int:
         complain(f"{error.format_message().rstrip('.')}; see cxr-factory --help")
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted; run the same command again to go on")
-        return 130
+        result = _INTERRUPTED
+    except _ToldToEnd:
+        complain("told to end; run the same command again to go on")
+        return 128 + signal.SIGTERM
     except Exception as error:
         if os.environ.get("CXR_FACTORY_DEBUG"):
             raise
         complain(" ".join(str(error).split()) or type(error).__name__)
         return 1
+    if result == _INTERRUPTED:
+        complain("interrupted; run the same command again to go on")
     return result if isinstance(result, int) else 0
 
 
 def main() -> None:
     """Entry point of the command."""
+    signal.signal(signal.SIGTERM, _told_to_end)
     sys.exit(_run(lambda: app(standalone_mode=False)))

@@ -45,10 +45,12 @@ def ingest(
     reader.source_hash()  # a source that is not what it should be ends here, without a server
 
     from flows.ingest import corpus_figures, ingest_corpus, parse_tagger, report_text
+    from flows.own_server import ensure_server
     from flows.progress import spinner
 
     engine = parse_tagger(tagger)
     engine.revision()  # so does a tagger whose model is missing
+    ensure_server()
     with spinner(f"ingest {name}"):
         report = ingest_corpus(kind, str(source), name, root, restricted, columns, licence, engine)
     figures = corpus_figures(root, name)
@@ -67,6 +69,7 @@ def audit(
 ) -> None:
     """Put a real corpus's images to the gates that made ones must pass."""
     from flows.audit import audit_corpus, audit_text
+    from flows.own_server import ensure_server
     from flows.plan_files import load_plan
     from flows.plans import DatasetPlan, ImageRules
     from flows.progress import spinner
@@ -77,6 +80,7 @@ def audit(
     read_corpus(open_store(root), corpus)  # no corpus, no bank: said before a server is started
     for gate in rules.gates:
         gate.revision()
+    ensure_server()
     with spinner(f"audit {corpus}"):
         summary = audit_corpus(corpus, rules.gates, root)
     show(summary, audit_text(summary), as_json)
@@ -85,11 +89,13 @@ def audit(
 def calibrate(plan_file: PlanFile, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Calibrate an image gate on real images; measure it on other patients."""
     from flows.calibrate import CalibratePlan, calibrate_gate, calibration_text
+    from flows.own_server import ensure_server
     from flows.plan_files import load_plan
     from flows.progress import spinner
 
     plan = load_plan(plan_file, CalibratePlan)
     plan.encoder.revision()  # missing weights end here, before a server is started
+    ensure_server()
     with spinner(f"calibrate {plan.name}"):
         metrics = calibrate_gate(plan, root)
     show(metrics, calibration_text(metrics), as_json)

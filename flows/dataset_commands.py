@@ -20,7 +20,9 @@ from flows.command_options import (
 def demo(root: Root = DEFAULT_ROOT) -> None:
     """The whole factory, small, on this machine, without downloads."""
     from flows.demo import run_demo
+    from flows.own_server import ensure_server
 
+    ensure_server()
     run_demo(root)
 
 
@@ -91,6 +93,7 @@ def status(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> 
 
 def release(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
     """Make people's decisions count: a release that names the reviews as they are now."""
+    from flows.own_server import ensure_server
     from flows.progress import spinner
     from flows.release import release_dataset
     from storage.layout import DatasetLayout
@@ -98,6 +101,7 @@ def release(dataset: str, root: Root = DEFAULT_ROOT, as_json: AsJson = False) ->
     from storage.releases import open_release
 
     open_release(open_store(root), DatasetLayout(dataset))  # none: said before a server is started
+    ensure_server()
     with spinner(f"release {dataset}"):
         released = release_dataset(dataset, root)
     show(asdict(released), f"{released.release_id}: {released.num_accepted} pairs", as_json)
@@ -124,6 +128,7 @@ def export(
 ) -> None:
     """Write a release's pairs into a new folder, for other software."""
     from flows.export import ExportPlan, export_dataset, export_text, parse_reviews
+    from flows.own_server import ensure_server
     from flows.plan_files import parse_plan
     from flows.progress import spinner
     from storage.choice import release_of
@@ -142,6 +147,7 @@ def export(
     plan = parse_plan(settings, ExportPlan, source="export")
     require_new(target)  # this and a missing release end here, before a server is started
     release_of(open_store(root), DatasetLayout(dataset), plan.release, plan.slice)
+    ensure_server()
     with spinner(f"export {dataset}"):
         exported = export_dataset(plan, root)
     show(asdict(exported), export_text(exported, plan.target), as_json)

@@ -21,6 +21,7 @@ def embed(
 ) -> None:
     """Embed a release's images, so that the browser finds more like one, or those for a text."""
     from flows.embed import embed_pairs
+    from flows.own_server import ensure_server
     from flows.progress import spinner
     from storage.layout import DatasetLayout
     from storage.objects import open_store
@@ -31,6 +32,7 @@ def embed(
     model, config = _named(root, run, encoder)
     config.revision()  # missing weights end here, before a server is started
     open_release(open_store(root), DatasetLayout(dataset), release)
+    ensure_server()
     with spinner(f"embed {dataset}"):
         done = embed_pairs(dataset, model, config, root, release)
     said = f"{done['num_images']} images of {done['release']} embedded by {model}"

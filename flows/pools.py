@@ -34,13 +34,18 @@ class Dispatching(Protocol):
 
 
 def require_server(execution: Dispatching) -> None:
-    """Refuse work pools without a Prefect server that lets us in: a command's own has no workers.
+    """Have a Prefect server; refuse work pools without one that lets us in.
+
+    A command's own has no workers.
 
     Raises:
         ValueError: If none is named; says how to name one.
         DispatchFailed: If the one that is named does not answer, or refuses us.
     """
     if execution.dispatch == "inline":
+        from flows.own_server import ensure_server  # imports Prefect's server: seconds
+
+        ensure_server()
         return
     address = PREFECT_API_URL.value()
     if not address:

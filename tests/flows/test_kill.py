@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, then the same command again: the same pairs as an undisturbed run."""
+"""Killed or told to end at any moment, then the same command again: as an undisturbed run."""
 
 import os
 import random
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import lance
+import psutil
 import pytest
 import yaml
 
@@ -34,7 +35,7 @@ def _identities(root: Path) -> set[tuple[str, str]]:
 
 def _wait_for_progress(process: subprocess.Popen[bytes], root: Path, num_records: int) -> None:
     """Until so many units are settled, so that kills fall into the work and not before it."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < deadline:
         if len(list(root.glob("datasets/tiny/ledger/*/*.json"))) >= num_records:
             return
@@ -64,3 +65,34 @@ def test_generate_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path)
     done = subprocess.run(_command(tmp_path, root), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert _identities(root) == _identities(undisturbed)
+
+
+@pytest.mark.server
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "told to end")]
+)
+def test_a_signal_to_all_its_processes_ends_a_command_at_once_in_one_line(
+    tmp_path: Path, number: signal.Signals, said: str
+) -> None:
+    root = tmp_path / "factory"
+    alone = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    process = subprocess.Popen(
+        _command(tmp_path, root),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=alone,  # so that it starts a server of its own
+        start_new_session=True,
+    )
+    _wait_for_progress(process, root, 1)
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)  # as a terminal's Ctrl-C, and as a service manager
+    # Asking for a server that has ended as well took it minutes.
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 128 + number
+    assert errors.splitlines()[-1].startswith(f"cxr-factory: {said}")
+    assert "Traceback" not in errors
+    assert started and not psutil.wait_procs(started, timeout=30)[1]
+    done = subprocess.run(_command(tmp_path, root), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(_identities(root)) == 24
