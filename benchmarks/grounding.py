@@ -20,6 +20,9 @@ from typing import Any
 from benchmarks.demo import scaled_plan
 from flows.downstream_plans import GroundingTask
 from flows.training_plans import EvaluatePlan, PhantomSet, PretrainPlan
+from storage.layout import DatasetLayout
+from storage.objects import open_store
+from storage.releases import release_numbers
 
 
 def training_plan(objective: str, steps: int, image_size_px: int) -> PretrainPlan:
@@ -52,7 +55,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         root = arguments.root or scratch
-        generate_dataset(scaled_plan(arguments.times), root)
+        plan = scaled_plan(arguments.times)
+        if not release_numbers(open_store(root), DatasetLayout(plan.name)):
+            generate_dataset(plan, root)
         run = pretrain(
             training_plan(arguments.objective, arguments.steps, arguments.image_size_px), root
         )
