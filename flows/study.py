@@ -13,7 +13,12 @@ from flows.study_arms import PinnedArms, pin_arms
 from flows.study_cells import cell_stages, study_cell
 from flows.study_estimate import estimate
 from flows.study_held_equal import held_equal
-from flows.study_images import labels_not_asked, require_both_classes, require_held_out
+from flows.study_images import (
+    labels_not_asked,
+    require_both_classes,
+    require_held_out,
+    require_marks,
+)
 from flows.study_plans import StudyPlan
 from flows.study_preparation import bring_in_corpora, make_datasets, require_sources
 from flows.study_work import StudyWork, lock_study
@@ -39,6 +44,7 @@ def study(plan: StudyPlan, root: str = "./factory") -> StudyOutcome:
     make_datasets(work)
     require_held_out(work)
     require_both_classes(work)
+    require_marks(work)
     arms = pin_arms(work)
     with dispatched(work) as run_cells:
         run_cells(cell_stages(work, cell) for cell in work.unfinished())

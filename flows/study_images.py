@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from flows.downstream_plans import FineTuningTask, LinearProbeTask
+from flows.downstream_plans import CorpusMasks, FineTuningTask, LinearProbeTask
 from flows.study_plans import StudyPlan
 from flows.study_work import StudyWork
 from flows.training_data_plans import CorpusSource
@@ -16,6 +16,7 @@ from models.downstream.metrics import UNKNOWN
 from models.vocabulary.label_lists import LabelList, labels_of
 from storage.corpora import ImageNote, corpus_info, read_corpus
 from storage.records import Split
+from tasks.corpus_masks import marked_corpus
 
 _MOST_NAMED = 8  # labels in one line
 
@@ -62,6 +63,18 @@ def require_both_classes(work: StudyWork) -> None:
                 f"{f' (their labels are {others})' if others else ''}; "
                 "evaluate on another corpus, split or label_list"
             )
+
+
+def require_marks(work: StudyWork) -> None:
+    """Refuse a corpus without the masks, or boxes, that a task is to be measured on.
+
+    Raises:
+        ValueError: Names the corpus, and what else it could be asked for.
+    """
+    for task in work.plan.evaluation.tasks:
+        labels = getattr(task, "labels", None)
+        if isinstance(labels, CorpusMasks):
+            marked_corpus(work.root, labels.corpus, labels.masks)
 
 
 def labels_not_asked(work: StudyWork) -> list[str]:

@@ -9,7 +9,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from flows.downstream_plans import CorpusLabels, DownstreamTask, RetrievalTask
+from flows.downstream_plans import (
+    CorpusBoxes,
+    CorpusLabels,
+    CorpusMasks,
+    DownstreamTask,
+    RetrievalTask,
+)
 from flows.plans import DatasetPlan, Name, Plan
 from flows.training_data_plans import CorpusSource, Mixture, ReleaseSource
 from flows.training_plans import CorpusSet, EvaluatePlan, EvaluationSet
@@ -174,7 +180,8 @@ class StudyPlan(Plan):
         trained = [one.corpus for one in self.sources() if isinstance(one, CorpusSource)]
         classified = [one.corpus for one in self.evaluation.sets if isinstance(one, CorpusSet)]
         labels = [getattr(task, "labels", None) for task in self.evaluation.tasks]
-        probed = [one.corpus for one in labels if isinstance(one, CorpusLabels)]
+        of_corpora = (CorpusLabels, CorpusBoxes, CorpusMasks)
+        probed = [one.corpus for one in labels if isinstance(one, of_corpora)]
         return list(dict.fromkeys([*trained, *classified, *probed]))
 
     def named_datasets(self) -> list[str]:

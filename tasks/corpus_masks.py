@@ -110,7 +110,7 @@ def read_masked_splits(
         ObjectMissing: If there is no such run.
         ValueError: If there is no such corpus, it has no such masks, or one is not of its image.
     """
-    opened = _marked_corpus(root, corpus, origin)
+    opened = marked_corpus(root, corpus, origin)
     size_px = trained_model(root, run).config.image_tower.image_size_px
 
     def images_of(split: Split) -> ByMark:
@@ -140,7 +140,7 @@ def read_masked_sets(
         ValueError: If there is no such corpus, it has no such masks in one of the splits, or one
             is not of its image.
     """
-    opened = _marked_corpus(root, corpus, origin)
+    opened = marked_corpus(root, corpus, origin)
     size_px = trained_model(root, run).config.image_tower.image_size_px
     by = _MARKED_BY[origin]
     marked = {split: opened.marked(by, split) for split in (Split.VALIDATION, Split.TEST)}
@@ -225,7 +225,7 @@ def _masks_of(
     return masks
 
 
-def _marked_corpus(root: str, name: str, origin: MaskOrigin) -> Corpus:
+def marked_corpus(root: str, name: str, origin: MaskOrigin) -> Corpus:
     """Open a corpus that marks findings as a plan says.
 
     Raises:

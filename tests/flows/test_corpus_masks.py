@@ -13,6 +13,9 @@ from flows.evaluation_summary import evaluation_text
 from flows.generate import generate_dataset
 from flows.ingest import ingest_corpus
 from flows.plan_files import parse_plan
+from flows.study_images import require_marks
+from flows.study_plans import StudyPlan
+from flows.study_work import lock_study
 from flows.training_plans import EvaluatePlan
 from models.downstream.masked_images import MaskedImages, MaskOrigin
 from models.vocabulary.findings import Finding
@@ -28,6 +31,7 @@ from tasks.corpus_masks import (
     read_masked_splits,
 )
 from tests.flows.conftest import tiny_plan
+from tests.flows.test_study import study_settings
 from tests.flows.tiny_runs import pretrained
 from tests.storage.readers.made_datasets import write
 from tests.storage.readers.made_files import dicom, dicom_bytes, grey, png, write_csv
@@ -246,6 +250,19 @@ def test_corpus_without_such_masks_is_one_line_before_anything_is_trained(
             with pytest.raises(ValueError, match=said) as refused:
                 evaluate(EvaluatePlan.model_validate({"run": run, "tasks": [task]}), root)
             assert "\n" not in str(refused.value)
+
+
+def test_study_names_the_corpora_of_its_masks_and_refuses_one_without_before_its_first_cell(
+    root: str,
+) -> None:
+    tasks = [
+        {"kind": "grounding", "name": "nih", "labels": {"kind": "corpus", "corpus": "framed"}},
+        {"kind": "grounding", "name": "siim", "labels": {"kind": "corpus", "corpus": "drawn"}},
+    ]
+    plan = StudyPlan.model_validate(study_settings(evaluation={"tasks": tasks}))
+    assert plan.named_corpora() == ["framed", "drawn"]
+    with pytest.raises(ValueError, match=r"'framed' \(nih\) has no masks; say masks: filled_boxes"):
+        require_marks(lock_study(plan, root))
 
 
 def test_grounding_without_marked_validation_patients_is_one_line(
