@@ -24,11 +24,12 @@ from flows.pools import Dispatching
 from flows.shard_runs import RefT, ShardRuns, open_shard_runs
 from flows.shards import SHARED_FATE, inline_subflows, stop_if_hopeless
 from storage.busy import exclusive_run
-from storage.errors import RunCancelled
+from storage.errors import PlanMismatch, RunCancelled
 from storage.layout import PlannedLayout
 from storage.objects import ObjectStore
 
 POLL_SECONDS = 2.0  # one request for all shards
+_REFUSED = "Validation of flow parameters failed"  # Prefect's words, before a flow begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class WorkPoolShards:
             self._begin(stage, awaited.attempt + 1, awaited.after)
             return
         if lacking:
-            said = f"{state.name}: {state.message}" if state else "deleted"
+            said = f"{state.name}: {_one_line(state.message or '')}" if state else "deleted"
             get_run_logger().warning(
                 "%s: %d not settled after %d runs; the last ended %s",
                 *(stage, len(lacking), awaited.attempt, said),
@@ -210,10 +211,20 @@ def stop_if_said_hopeless(state: State[Any] | None) -> None:
     """As `stop_if_hopeless`, of a run elsewhere, whose error is known by its message alone.
 
     Raises:
+        PlanMismatch: If its worker's version does not know all that the shard is told.
         FactoryError: What failed the shard, if it is the store's, the plan's or the engine's.
     """
     message = (state.message if state is not None and state.is_failed() else None) or ""
+    if message.startswith(_REFUSED):
+        raise PlanMismatch(
+            f"expected a worker to know all that a shard is told, got: {_one_line(message)}; "
+            "install this version of the factory on all workers, then run cxr-factory init"
+        )
     said = re.search(r"encountered an exception: (\w+): (.*)", message, re.DOTALL)
     for error in SHARED_FATE:
         if said and said[1] == error.__name__:
             raise error(said[2])
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

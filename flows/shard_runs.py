@@ -91,9 +91,10 @@ class ShardRuns:
         """The run of a shard that is going on or queued; a new one if there is none.
 
         Raises:
-            DispatchFailed: If the server stays away.
+            DispatchFailed: If the server stays away, or its deployment is of another version.
         """
-        return _patiently(lambda: self._begin(flow, shard))
+        with _refusals_said(flow.name):
+            return _patiently(lambda: self._begin(flow, shard))
 
     def ended(self, runs: Collection[UUID]) -> dict[UUID, State[Any] | None]:
         """Those of the runs that have ended, each with its state; None: somebody deleted the run.
@@ -177,6 +178,21 @@ class ShardRuns:
 def deployment_name(flow_name: str) -> str:
     """Every flow has one deployment, of its own name."""
     return f"{flow_name}/{flow_name}"
+
+
+@contextmanager
+def _refusals_said(flow_name: str) -> Iterator[None]:
+    """In one line what the server has against the parameters of a run."""
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code not in (409, 422):
+            raise
+        raise DispatchFailed(
+            f"expected the deployment {deployment_name(flow_name)!r} to take what a shard is "
+            f"told, got: {' '.join(error.response.text.split())}; run cxr-factory init, and "
+            "install this version of the factory on all workers"
+        ) from error
 
 
 def _has_ended(run: FlowRun) -> bool:

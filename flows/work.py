@@ -255,7 +255,7 @@ class Work:
             for stage in self.stages
             for failure in self.dataset.ledger.failures(stage, number)
         ]
-        return failures[-1].message if failures else "not attempted"
+        return failures[-1].message if failures else "not attempted; the log of this run says why"
 
 
 def lock_work(plan: DatasetPlan, root: str) -> Work:

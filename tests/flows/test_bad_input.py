@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.dispatch import stop_if_said_hopeless
 from flows.generate import paint_image_shard
 from flows.plans import ExecutionPlan
 from flows.pools import require_server
@@ -47,6 +48,15 @@ def test_plan_that_this_installation_does_not_know_ends_a_shard_in_one_line(
     state: Any = paint_image_shard(shard, return_state=True)
     error = state.result(raise_on_failure=False)
     assert isinstance(error, SHARED_FATE), "no other shard is begun"
+
+
+def test_shard_of_a_newer_version_ends_the_dataset_in_one_line(tmp_path: Path) -> None:
+    """What a worker of an older version makes of it, in Prefect's own words."""
+    told = {"root": str(tmp_path), "dataset": "tiny", "number": 0, "units": [0], "num_lanes": 2}
+    state: Any = paint_image_shard(told, return_state=True)  # type: ignore[arg-type]
+    with pytest.raises(PlanMismatch, match=r"num_lanes: Extra inputs.*install this") as caught:
+        stop_if_said_hopeless(state)
+    assert "\n" not in str(caught.value)
 
 
 class _Refusing(BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ import pytest
 from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import PrefectHTTPStatusError, TerminationSignal
 from prefect.logging import disable_run_logger
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
@@ -21,7 +21,7 @@ from flows.generate import paint_image_shard, write_report_shard
 from flows.pool_watch import PoolWatch
 from flows.pools import require_dispatch
 from flows.work import ShardRef
-from storage.errors import DispatchFailed, EngineUnavailable, RunCancelled
+from storage.errors import DispatchFailed, EngineUnavailable, PlanMismatch, RunCancelled
 from tests.flows.conftest import tiny_plan
 
 WRITE, PAINT = write_report_shard.name, paint_image_shard.name
@@ -123,6 +123,38 @@ def test_run_failure_that_is_every_shards_ends_all_at_once() -> None:
         _run(runs, num_shards=3)
     assert runs.begun == [(WRITE, 0), (WRITE, 1), (WRITE, 2)]
     assert runs.stopped == [(WRITE, 1), (WRITE, 2)]
+
+
+def test_run_on_a_worker_of_another_version_ends_all_in_one_line() -> None:
+    said = (
+        "Validation of flow parameters failed with error: ParameterTypeError: Flow run received "
+        "invalid parameters:\n - shard.execution.num_lanes: Extra inputs are not permitted"
+    )
+    runs = ScriptedRuns(Failed(message=said))
+    with pytest.raises(PlanMismatch, match=r"num_lanes: Extra inputs.*; install this") as caught:
+        _run(runs)
+    assert "\n" not in str(caught.value)
+    assert runs.stopped == [(WRITE, 1)]
+
+
+def test_begin_with_deployments_of_another_version_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    detail = "Error creating flow run: Validation failed for field 'shard'.\n Failure reason: ..."
+    request = httpx.Request("POST", "http://127.0.0.1/api")
+    refused = httpx.Response(409, json={"detail": detail}, request=request)
+
+    def run_deployment(*_: object, **__: object) -> None:
+        error = httpx.HTTPStatusError("409 Conflict", request=request, response=refused)
+        raise PrefectHTTPStatusError.from_httpx_error(error)
+
+    monkeypatch.setattr(shard_runs, "run_deployment", run_deployment)
+    client: Any = SimpleNamespace(read_flow_runs=lambda **_: [])
+    runs = shard_runs.ShardRuns(client, SimpleNamespace(id=uuid4()), "tiny")  # type: ignore[arg-type]
+    shard = ShardRef(root="/factory", dataset="tiny", number=0, units=(0,))
+    with pytest.raises(DispatchFailed, match=r"field 'shard'.*; run cxr-factory init") as caught:
+        runs.begin(write_report_shard, shard)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt(), RunCancelled("cancelled")])
