@@ -11,7 +11,7 @@ import httpx
 from benchmarks.chaos.checks import Identities, failures
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.held import HeldSlots
-from benchmarks.chaos.kills import Kill, Kind, Schedule, is_repaired, strike
+from benchmarks.chaos.kills import Kill, Kind, Schedule, end_what_stays, is_repaired, strike
 from benchmarks.chaos.made import Made
 from benchmarks.chaos.orchestrating import Commands, Operator
 from benchmarks.chaos.survey import Process, is_alive, survey
@@ -105,8 +105,10 @@ class Chaos:
         self.commands.look()
         processes = self._survey()
         answers = self._ask(processes) if ask else False
-        for one in self.kills:
-            if _is_open(one) and is_repaired(one, processes, self.made, answers):
+        for one in filter(_is_open, self.kills):
+            if end_what_stays(one, processes):
+                say(f"{one} had not ended when told to: killed")
+            elif is_repaired(one, processes, self.made, answers):
                 one.repaired_after = time.monotonic() - one.at
         self._kill_one(processes)
 

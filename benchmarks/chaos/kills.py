@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,8 @@ from enum import StrEnum
 from benchmarks.chaos.made import SHARD_UNITS, Made
 from benchmarks.chaos.survey import Process, Role, below, kill
 from storage.records import Stage
+
+STOP_SECONDS = 20.0  # for a server that is told to end; then it is killed, as by a service manager
 
 
 class Kind(StrEnum):
@@ -125,6 +128,19 @@ def strike(
         kill(one.pid, signal.SIGKILL)
 
 
+def end_what_stays(killed: Kill, processes: Collection[Process]) -> bool:
+    """Kill a server that was told to end and has not; whether it was so.
+
+    Prefect's may close its port and then wait for its connections for good.
+    """
+    is_there = any(one.pid == killed.victim.pid for one in processes)
+    is_late = time.monotonic() - killed.at > STOP_SECONDS
+    if not (killed.kind is Kind.SERVER and is_there and is_late):
+        return False
+    kill(killed.victim.pid, signal.SIGKILL)
+    return True
+
+
 def is_repaired(
     killed: Kill, processes: Collection[Process], made: Mapping[str, Made], server_answers: bool
 ) -> bool:
@@ -132,8 +148,8 @@ def is_repaired(
     victim = killed.victim
     others = [one for one in processes if one.pid != victim.pid]
     match killed.kind:
-        case Kind.SERVER:
-            return server_answers
+        case Kind.SERVER:  # one that was told to end answers for a while
+            return server_answers and any(one.role is Role.SERVER for one in others)
         case Kind.WORKER | Kind.HOST:
             return any(one.role is Role.WORKER and one.name == victim.name for one in others)
         case Kind.ORCHESTRATOR | Kind.PUBLISHER:

@@ -3,11 +3,16 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from benchmarks.chaos.kills import STOP_SECONDS, Kill, Kind, end_what_stays
+from benchmarks.chaos.survey import Process, Role
 
 NUM_KILLS = 10
 _PROJECT = Path(__file__).parents[2]
@@ -38,3 +43,15 @@ def test_datasets_made_under_kills_of_every_kind_equal_undisturbed_ones() -> Non
     assert found["by_painter"] == {"phantom": 1, "unhurried": 1, "moody": 1, "diffusers": 1}
     assert all(of_kind["survived"] == of_kind["kills"] > 0 for of_kind in found["by_kind"].values())
     assert found["longest_held_by_the_dead_seconds"] <= 120
+
+
+def test_server_that_was_told_to_end_and_stays_is_killed_when_its_time_is_over() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+        server = Process(running.pid, os.getpid(), Role.SERVER, "server")
+        told_at = time.monotonic()
+        assert not end_what_stays(Kill(Kind.SERVER, server, told_at), [server])
+        assert running.poll() is None
+        told_at -= STOP_SECONDS + 1
+        assert not end_what_stays(Kill(Kind.SERVER, server, told_at), [])  # its id may be another's
+        assert end_what_stays(Kill(Kind.SERVER, server, told_at), [server])
+        assert running.wait(timeout=60) == -signal.SIGKILL
