@@ -23,7 +23,7 @@ from flows.study_plans import StudyPlan
 from flows.study_preparation import bring_in_corpora, make_datasets, require_sources
 from flows.study_work import StudyWork, lock_study
 from models.studies.results import StudyResults
-from tasks.cell_files import last_failure, read_cell, read_scored
+from tasks.cell_files import last_failure, read_cell, read_figures, read_scored
 from tasks.study_report import StudyOutcome, write_study_report
 
 
@@ -61,7 +61,7 @@ def study_results(work: StudyWork, arms: PinnedArms) -> StudyResults:
         algorithms=tuple(one.name for one in plan.algorithms),
         seeds=plan.seeds,
         scored=tuple(one for cell in finished for one in read_scored(*files, cell)),
-        figures=tuple(figure for one in found for figure in one.figures),
+        figures=tuple(one for cell in finished for one in read_figures(*files, cell)),
         curves=tuple(one.curve for one in found),
         failed=tuple(last_failure(*files, cell) for cell in work.unfinished()),
         held_equal=held_equal(plan, arms),

@@ -22,7 +22,7 @@ from storage.objects import open_store
 from storage.readers.rows import CorpusImage
 from storage.records import Split
 from tasks.downstream import paint_masked_set
-from tasks.evaluation import measured, trained_model
+from tasks.evaluation import measured_with_draws, trained_model
 from tasks.label_splits import held_out_images
 
 
@@ -97,15 +97,13 @@ def measure_segmentation(
     """
     from models.downstream.segmentation import evaluate_segmentation  # imports torch
 
-    return measured(
+    return measured_with_draws(
         root,
         run,
         "segmentation",
         splits.test.name,
-        lambda model: {
-            "masks": splits.test.origin.value,
-            **evaluate_segmentation(model, splits, config).as_dict(),
-        },
+        lambda model: evaluate_segmentation(model, splits, config),
+        said={"masks": splits.test.origin.value},
     )
 
 
@@ -121,12 +119,12 @@ def measure_detection(
     """
     from models.downstream.detection import evaluate_detection  # imports torch
 
-    return measured(
+    return measured_with_draws(
         root,
         run,
         "detection",
         splits.test.name,
-        lambda model: evaluate_detection(model, splits, config).as_dict(),
+        lambda model: evaluate_detection(model, splits, config),
     )
 
 

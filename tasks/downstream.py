@@ -21,7 +21,7 @@ from storage.objects import open_store, storage_options_of
 from storage.records import Split
 from storage.releases import open_release, open_table
 from storage.tables import lance_errors
-from tasks.evaluation import measured, measured_with_scores, painting, trained_model
+from tasks.evaluation import measured_with_draws, measured_with_scores, painting, trained_model
 
 
 @task(name="require-regions", cache_policy=NO_CACHE, persist_result=False)
@@ -56,15 +56,13 @@ def measure_grounding(
         ObjectMissing: If there is no such run.
         ValueError: If its objective compares no regions.
     """
-    return measured(
+    return measured_with_draws(
         root,
         run,
         "grounding",
         test.name,
-        lambda model: {
-            "masks": test.origin.value,
-            **evaluate_grounding(model, validation, test, config).as_dict(),
-        },
+        lambda model: evaluate_grounding(model, validation, test, config),
+        said={"masks": test.origin.value},
     )
 
 
@@ -124,12 +122,12 @@ def measure_retrieval(
         ObjectMissing: If there is no such run.
         ValueError: If there are no two different texts.
     """
-    return measured(
+    return measured_with_draws(
         root,
         run,
         "retrieval",
         pairs.name,
-        lambda model: evaluate_retrieval(model, pairs, config).as_dict(),
+        lambda model: evaluate_retrieval(model, pairs, config),
     )
 
 

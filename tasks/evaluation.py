@@ -1,7 +1,8 @@
 """The evaluate stage's task: a trained run and a labelled set in, zero-shot metrics out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from models.downstream.heldout import heldout_phantoms
 from models.downstream.labelled_images import LabelledImages
-from models.downstream.metrics import UNKNOWN
+from models.downstream.metrics import UNKNOWN, Figure
 from models.downstream.scored_images import ScoredImages
 from models.downstream.zero_shot import ZeroShotConfig, evaluate_zero_shot
 from models.engine_queue import EngineQueue
@@ -27,6 +28,7 @@ from storage.layout import model_folder
 from storage.objects import open_store
 from storage.readers.rows import CorpusImage
 from storage.records import Split
+from tasks.figure_draws import put_draws
 from tasks.image_scores import put_scores
 from tasks.training import read_metrics, update_metrics
 
@@ -40,6 +42,18 @@ class ScoredResult(Protocol):
     @property
     def scored(self) -> tuple[ScoredImages, ...]:
         """What each image was given, once for every figure."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `metrics.json`."""
+        ...
+
+
+class DrawnResult(Protocol):
+    """A result whose figures have the resamples of patients behind them."""
+
+    def figures(self) -> Mapping[str, Figure]:
+        """What a study compares, by its name there."""
         ...
 
     def as_dict(self) -> dict[str, Any]:
@@ -158,6 +172,36 @@ def measured_with_scores(
         result = measure(model)
         put_scores(open_store(root), run, kind, name, result.scored)
         return result.as_dict()
+
+    return measured(root, run, kind, name, keep)
+
+
+def measured_with_draws(
+    root: str,
+    run: str,
+    kind: str,
+    name: str,
+    measure: "Callable[[VisionLanguageModel], DrawnResult]",
+    said: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """As `measured`; its figures' resamples, by which studies compare, are kept beside the metrics.
+
+    Args:
+        root: Of the run.
+        run: Whose model.
+        kind: Of the task.
+        name: Of the task.
+        measure: What is found of the model.
+        said: What else stands in the metrics.
+
+    Raises:
+        ObjectMissing: If there is no such run.
+    """
+
+    def keep(model: "VisionLanguageModel") -> dict[str, Any]:
+        result = measure(model)
+        put_draws(open_store(root), run, kind, name, result.figures())
+        return {**said, **result.as_dict()}
 
     return measured(root, run, kind, name, keep)
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from models.downstream.metrics import metric_name, share_name
 from models.studies.results import Cell, LossCurve, MeasuredFigure
 from models.vlp.training_log import LOG_FILE, StepLog, read_log
 from storage.folders import local_file
 from storage.layout import model_folder
 from storage.objects import open_store
+from tasks.figure_draws import draws_key
 from tasks.image_scores import scores_key
 from tasks.training import read_metrics
 
@@ -28,7 +30,8 @@ class CellFound:
         training_seconds: All sittings together.
         evaluation_seconds: Of the attempt that finished the cell.
         scored_tasks: Kind and name of each task that scores images.
-        figures: Of the other tasks.
+        drawn_tasks: The same of each whose figures have resamples.
+        figures: Of the tasks that score no images.
         curve: Of the training.
     """
 
@@ -38,6 +41,7 @@ class CellFound:
     training_seconds: float
     evaluation_seconds: float
     scored_tasks: tuple[tuple[str, str], ...]
+    drawn_tasks: tuple[tuple[str, str], ...]
     figures: tuple[MeasuredFigure, ...]
     curve: LossCurve
 
@@ -73,6 +77,7 @@ def gather_cell(
         training_seconds=training["seconds"],
         evaluation_seconds=evaluation_seconds,
         scored_tasks=tuple(scored),
+        drawn_tasks=tuple(one for one in tasks if store.exists(draws_key(run, *one))),
         figures=(
             *(
                 figure
@@ -110,7 +115,7 @@ def figures_of(cell: Cell, task: str, result: Mapping[str, Any]) -> Iterator[Mea
         yield MeasuredFigure(
             cell,
             task,
-            metric=", ".join(path).replace("_", " "),
+            metric=metric_name(*path),
             value=found["value"],
             interval=(interval[0], interval[1]) if interval else None,
             reason=found.get("reason"),
@@ -130,4 +135,4 @@ def _valued(
             yield from _valued(inner, path if name == "macro" else (*path, name))
         elif name == "shares":
             for one in inner:
-                yield from _valued(one, (*path, f"{100 * one['share']:g}% of labels"))
+                yield from _valued(one, (*path, share_name(one["share"])))

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downstream.dense_configs import DenseConfig
-from models.downstream.metrics import CONFIDENCE, Figure, macro_interval, percentile_interval
+from models.downstream.metrics import (
+    CONFIDENCE,
+    Figure,
+    drawn_figure,
+    macro_draws,
+    metric_name,
+    percentile_interval,
+    share_name,
+)
 from models.vocabulary.findings import Finding
 
 Figures = Mapping[str, Figure]  # by measure
@@ -79,6 +87,14 @@ class DenseResult:
     shares: tuple[DenseShare, ...]
     config: DenseConfig
 
+    def figures(self) -> dict[str, Figure]:
+        """What a study compares, by its name there."""
+        return {
+            metric_name(share_name(one.share), measure): figure
+            for one in self.shares
+            for measure, figure in one.macro.items()
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """For `metrics.json`."""
         return {
@@ -113,7 +129,7 @@ class Measured:
     def macro(self) -> dict[str, Figure]:
         """Mean over the findings that are defined; empty if none is."""
         return {
-            measure: Figure(float(np.nanmean(values_F)), macro_interval(resampled_RF, CONFIDENCE))
+            measure: drawn_figure(float(np.nanmean(values_F)), macro_draws(resampled_RF))
             for measure, values_F, resampled_RF in zip(
                 self.measures, self.values_MF, self.resampled_MRF, strict=True
             )

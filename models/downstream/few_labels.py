@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.downstream.finding_scores import Classified, Resampling, classify, one_class
 from models.downstream.labelled_splits import LabelledSplits, draw_order, drawn_rows
-from models.downstream.metrics import bounds
+from models.downstream.metrics import bounds, share_name
 from models.downstream.scored_images import ScoredImages, scored_images
 from models.vocabulary.label_lists import Label
 
@@ -196,7 +196,7 @@ def _measure(
         unscored,
     )
     num_patients = len({splits.train.groups[row] for row in rows})
-    scored = scored_images(splits.test, scores_NF, f"{100 * share:g}% of labels")
+    scored = scored_images(splits.test, scores_NF, share_name(share))
     return ShareResult(share, len(rows), num_patients, classified, chosen, scored)
 
 

@@ -26,7 +26,9 @@ from models.downstream.masked_images import MaskedImages
 from models.downstream.metrics import (
     CONFIDENCE,
     Figure,
-    macro_interval,
+    drawn_figure,
+    macro_draws,
+    metric_name,
     percentile_interval,
     resample_weights,
     resampled_means,
@@ -112,6 +114,10 @@ class GroundingResult:
     macro: Mapping[Measure, Figure]
     per_finding: Mapping[Finding, FindingGrounding]
     config: GroundingConfig
+
+    def figures(self) -> dict[str, Figure]:
+        """What a study compares, by its name there."""
+        return {metric_name(measure): figure for measure, figure in self.macro.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """For `metrics.json`."""
@@ -233,9 +239,8 @@ def _macro(
     if not means:
         return {}
     return {
-        measure: Figure(
-            float(np.mean([of_finding[measure] for of_finding in means])),
-            macro_interval(resampled_RF, CONFIDENCE),
+        measure: drawn_figure(
+            float(np.mean([of_finding[measure] for of_finding in means])), macro_draws(resampled_RF)
         )
         for measure, resampled_RF in zip(Measure, resampled_MRF, strict=True)
     }

@@ -4,7 +4,7 @@ Shape suffixes: N images, F findings, R resamples, G patients.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,30 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over images with its 95 % interval."""
+    """A mean over images with its 95 % interval.
+
+    Attributes:
+        draws_R: The same in every resample of patients, by which two models that were measured on
+            the same images are compared; None where they are not kept.
+    """
 
     value: float
     interval: Interval | None
+    draws_R: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"value": self.value, "ci95": bounds(self.interval)}
+
+
+def metric_name(*path: str) -> str:
+    """What a figure is called in the report of a study: "10% of labels, dice"."""
+    return ", ".join(path).replace("_", " ")
+
+
+def share_name(share: float) -> str:
+    """Of the labels, 0 to 1: "10% of labels"."""
+    return f"{100 * share:g}% of labels"
 
 
 def bounds(interval: Interval | None) -> list[float] | None:
@@ -133,10 +149,21 @@ def percentile_interval(values_R: NDArray[np.float64], confidence: float) -> Int
 
 def macro_interval(resampled_RF: NDArray[np.float64], confidence: float) -> Interval | None:
     """Of the mean over findings; a resample counts if some finding is defined in it."""
+    return percentile_interval(macro_draws(resampled_RF), confidence)
+
+
+def macro_draws(resampled_RF: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the findings that are defined in each resample; NaN where none is, (R,)."""
     defined_RF = np.isfinite(resampled_RF)
-    some_R = defined_RF.any(axis=1)
-    sums_R = np.where(defined_RF, resampled_RF, 0).sum(axis=1)[some_R]
-    return percentile_interval(sums_R / defined_RF.sum(axis=1)[some_R], confidence)
+    counts_R = defined_RF.sum(axis=1).astype(np.float64)
+    counts_R[counts_R == 0] = np.nan
+    means_R: NDArray[np.float64] = np.where(defined_RF, resampled_RF, 0).sum(axis=1) / counts_R
+    return means_R
+
+
+def drawn_figure(value: float, draws_R: NDArray[np.float64]) -> Figure:
+    """A figure with its 95 % interval by its resamples."""
+    return Figure(value, percentile_interval(draws_R, CONFIDENCE), draws_R)
 
 
 def resampled_means(

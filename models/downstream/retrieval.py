@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.downstream.metrics import (
-    CONFIDENCE,
     Figure,
-    percentile_interval,
+    drawn_figure,
+    metric_name,
     resample_weights,
     resampled_means,
 )
@@ -106,6 +106,14 @@ class RetrievalResult:
     num_patients: int
     recalls: Mapping[Direction, tuple[Recall, ...]]
     config: RetrievalConfig
+
+    def figures(self) -> dict[str, Figure]:
+        """What a study compares, by its name there."""
+        return {
+            metric_name(direction, f"recall@{one.depth}"): one.figure
+            for direction, recalls in self.recalls.items()
+            for one in recalls
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """For `metrics.json`."""
@@ -208,9 +216,7 @@ def _recalls(
     return tuple(
         Recall(
             depth,
-            Figure(
-                float(hits_NK[:, k].mean()), percentile_interval(resampled_RK[:, k], CONFIDENCE)
-            ),
+            drawn_figure(float(hits_NK[:, k].mean()), resampled_RK[:, k]),
             chance=float(1 - _miss_probability(none_N, all_N, same_text_N, depth).mean()),
         )
         for k, depth in enumerate(DEPTHS)

@@ -89,17 +89,43 @@ def long_tail_plot(results: StudyResults, analysis: Analysis, place: Place) -> S
     for one in rows:
         spot = canvas.spot(x_axis, counts[one.finding] + 1, y_axis, one.difference)
         canvas.drawing.mark(*spot, canvas.series[one.arm])
-    found = [
-        f"{one.arm} {difference_words(one.correlation, one.interval)}"
-        for one in analysis.trends
-        if one.place == place and one.figure == "difference" and one.correlation is not None
-    ]
-    said = f" Spearman's correlation over findings: {'; '.join(found)}." if found else ""
     return StudyPlot(
         title := f"{place_words(place)}: rare and common findings",
         description := f"A mark for each finding and arm: its difference in AUROC against how many "
-        f"training pairs of {results.arms[0]} show it, on a logarithmic axis.{said}",
+        f"training pairs of {results.arms[0]} show it, on a logarithmic axis. "
+        f"{_trend_words(analysis, place, 'difference')}",
         canvas.svg(f"tail {place.task} {place.algorithm}", title, description),
+        "findings",
+    )
+
+
+def frequency_plot(results: StudyResults, analysis: Analysis, place: Place) -> StudyPlot | None:
+    """AUROCs of every arm against how many of its own training pairs show each finding."""
+    reference, counts = results.arms[0], results.training_counts
+    rows = [one for one in analysis.findings if one.place == place]
+    first = [one for one in rows if one.arm == rows[0].arm]  # of the reference, once
+    marks = [(reference, one.finding, one.reference_auroc) for one in first]
+    marks += [(one.arm, one.finding, one.auroc) for one in rows]
+    spots = [
+        (arm, counts[arm][finding] + 1, auroc)
+        for arm, finding, auroc in marks
+        if finding in counts.get(arm, {})
+    ]
+    if not spots:
+        return None
+    arms = [arm for arm in results.arms if any(arm == of for of, _, _ in spots)]
+    x_axis = LogAxis("training pairs of the arm that show it, plus 1", max(x for _, x, _ in spots))
+    y_axis = SpanAxis("AUROC", min(y for _, _, y in spots), max(y for _, _, y in spots))
+    canvas = Canvas(series_of(results), arms, (70, WIDTH_PX - 24), _PLOT_HEIGHT)
+    canvas.grid(x_axis, y_axis)
+    for arm, count, auroc in spots:
+        canvas.drawing.mark(*canvas.spot(x_axis, count, y_axis, auroc), canvas.series[arm])
+    return StudyPlot(
+        title := f"{place_words(place)}: AUROC by training frequency",
+        description := "A mark for each finding and arm: its AUROC against how many of the arm's "
+        f"own training pairs show it, on a logarithmic axis. "
+        f"{_trend_words(analysis, place, 'AUROC')}",
+        canvas.svg(f"frequency {place.task} {place.algorithm}", title, description),
         "findings",
     )
 
@@ -136,6 +162,15 @@ def curve_plot(results: StudyResults, algorithm: str) -> StudyPlot | None:
         canvas.svg(f"curve {algorithm}", title, description),
         "learning_curves",
     )
+
+
+def _trend_words(analysis: Analysis, place: Place, figure: str) -> str:
+    found = [
+        f"{one.arm} {difference_words(one.correlation, one.interval)}"
+        for one in analysis.trends
+        if one.place == place and one.figure == figure and one.correlation is not None
+    ]
+    return f"Spearman's correlation over findings: {'; '.join(found)}." if found else ""
 
 
 def _middle(arms: Sequence[str], one: FindingDifference) -> float:

@@ -10,8 +10,9 @@ from re import sub
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from models.studies.analysis import Analysis, analyse
+from models.studies.figure_sections import figure_difference_grid, figure_grid
 from models.studies.limits import limits
-from models.studies.plots import StudyPlot, curve_plot, forest_plot, long_tail_plot
+from models.studies.plots import StudyPlot, curve_plot, forest_plot, frequency_plot, long_tail_plot
 from models.studies.results import StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
 from models.studies.sections import (
@@ -19,7 +20,6 @@ from models.studies.sections import (
     arm_grids,
     cell_grid,
     difference_grid,
-    figure_grid,
     finding_grid,
     group_words,
     trend_grid,
@@ -76,6 +76,7 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         "trends": trend_grid(analysis),
         "curve_plots": [plot for one in results.algorithms if (plot := curve_plot(results, one))],
         "figures": figure_grid(results),
+        "figure_differences": figure_difference_grid(results),
         "failed": [(cell_words(one.cell), one.reason) for one in results.failed],
         "limits": limits(results, analysis),
     }
@@ -107,7 +108,9 @@ def _finding_parts(
 ) -> Iterator[tuple[list[StudyPlot], Grid]]:
     """Plots and table of the findings of each algorithm and task."""
     for place in dict.fromkeys(one.place for one in analysis.findings):
-        plots = [of(results, analysis, place) for of in (forest_plot, long_tail_plot)]
+        plots = [
+            of(results, analysis, place) for of in (forest_plot, long_tail_plot, frequency_plot)
+        ]
         yield [plot for plot in plots if plot], finding_grid(analysis, place)
 
 

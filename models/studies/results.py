@@ -3,7 +3,7 @@
 A cell is one training: an arm (what it was trained on), an algorithm and a seed. Every cell of a
 study is measured on the same images, so cells compare image by image.
 
-Shape suffixes: N images, F findings.
+Shape suffixes: N images, F findings, R resamples.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,8 @@ class MeasuredFigure:
     Attributes:
         metric: Its name; `EVERY_METRIC` where the reason is that of all of the task's.
         value: None where it is undefined; `reason` then says why.
-        interval: 95 %, where the task states one.
+        interval: 95 % over patients, where the task states one.
+        draws_R: In every resample of patients, the same for all cells; None where not kept.
     """
 
     cell: Cell
@@ -67,6 +68,7 @@ class MeasuredFigure:
     value: float | None
     interval: tuple[float, float] | None = None
     reason: str | None = None
+    draws_R: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

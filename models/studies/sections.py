@@ -3,16 +3,12 @@
 The same grids stand in the page and in the Markdown; `tables.py` has the plain numbers.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
-
-import numpy as np
 
 from models.studies.analysis import Analysis, ArmScore, CommonDifference, Difference, GroupFacts
 from models.studies.estimates import Place
-from models.studies.results import MeasuredFigure, StudyResults
+from models.studies.results import StudyResults
 from models.studies.scored_tasks import ALL_VIEWS
 from models.studies.significance import Verdict
 from models.studies.wording import (
@@ -166,21 +162,6 @@ def trend_grid(analysis: Analysis) -> Grid:
     )
 
 
-def figure_grid(results: StudyResults) -> Grid | None:
-    """Other figures: mean over seeds and their range; None if there are none."""
-    of: dict[tuple[str, str, str, str], list[MeasuredFigure]] = defaultdict(list)
-    for one in results.figures:
-        of[one.task, one.metric, one.cell.algorithm, one.cell.arm].append(one)
-    kinds = dict.fromkeys((one.task, one.metric) for one in results.figures)
-    rows = [
-        [f"{task}: {metric}", algorithm, *map(_range_words, found)]
-        for (task, metric), algorithm in product(kinds, results.algorithms)
-        for found in [[of[task, metric, algorithm, arm] for arm in results.arms]]
-        if any(found)
-    ]
-    return Grid(["figure", "algorithm", *results.arms], rows, "figures") if rows else None
-
-
 def group_words(group: GroupFacts) -> str:
     """What the figures of a place are of."""
     images = count_words(group.num_images, "image")
@@ -209,15 +190,3 @@ def _difference_words(one: Difference) -> str:
     if one.found is None:
         return f"none: {one.reason}"
     return difference_words(one.found.value, one.found.interval)
-
-
-def _range_words(figures: Sequence[MeasuredFigure]) -> str:
-    values = [one.value for one in figures if one.value is not None]
-    if values:
-        mean = figure_words(float(np.mean(values)))
-        if len(values) == 1:
-            return f"{mean} (1 seed)"
-        low, high = figure_words(min(values)), figure_words(max(values))
-        return f"{mean} ({low} to {high} over {count_words(len(values), 'seed')})"
-    reasons = dict.fromkeys(one.reason for one in figures if one.reason)
-    return f"undefined: {'; '.join(reasons)}" if reasons else "–"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.downstream.metrics import Interval
 from models.studies.analysis import Analysis, Difference
 from models.studies.estimates import Place
+from models.studies.figure_means import figure_differences
 from models.studies.results import StudyResults
 
 Value = str | int | float | None
@@ -42,6 +43,7 @@ def study_tables(results: StudyResults, analysis: Analysis) -> list[Table]:
         _left_out(analysis),
         _curves(results),
         _figures(results),
+        _figure_differences(results),
         _failed(results),
     ]
 
@@ -162,6 +164,23 @@ def _figures(results: StudyResults) -> Table:
                 *(one.value, *(one.interval or (None, None)), one.reason),
             )
             for one in results.figures
+        ],
+    )
+
+
+def _figure_differences(results: StudyResults) -> Table:
+    return Table(
+        "figure_differences",
+        (
+            *("arm", "reference", "algorithm", "task", "metric", "num_seeds"),
+            *("difference", "low", "high"),
+        ),
+        [
+            (
+                *(one.arm, results.arms[0], one.place.algorithm, one.place.task),
+                *(one.place.metric, len(one.seeds), one.value, *_bounds(one.interval)),
+            )
+            for one in figure_differences(results)
         ],
     )
 

@@ -111,6 +111,7 @@ def test_cells_that_cannot_be_trained_fail_each_with_its_line_and_the_rest_is_me
     assert "whose maps shrink, got TimmTower" in reasons["flat", "segmentation/masks"]
     report = (root / "studies/failing/report.md").read_text()
     assert "got convirt; pre-train one of those" in report
+    assert re.search(r"segmentation/masks: 100% of labels, dice \| plain \| [01]\.\d{3} \(", report)
     with (root / "studies/failing/arms.csv").open() as file:
         measured = {row["algorithm"] for row in csv.DictReader(file) if row["macro_auroc"]}
     assert measured == {"plain", "flat"}

@@ -1,6 +1,7 @@
 """A cell of a study: what is gathered of its run, and what is kept of it."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from models.downstream.dense_configs import DetectionConfig
 from models.downstream.dense_results import DenseResult, DenseShare, FindingFigures
-from models.downstream.metrics import Figure, Interval
+from models.downstream.metrics import Figure, Interval, drawn_figure
 from models.downstream.scored_images import scored_images
 from models.studies.results import EVERY_METRIC, Cell, MeasuredFigure
 from models.vlp.training_log import StepLog
@@ -23,8 +24,10 @@ from tasks.cell_files import (
     num_failures,
     put_cell,
     read_cell,
+    read_figures,
     read_scored,
 )
+from tasks.figure_draws import put_draws
 from tasks.image_scores import put_scores
 from tasks.study_cells import CURVE_POINTS, CellFound, figures_of, gather_cell, loss_curve
 from tasks.training import update_metrics
@@ -52,6 +55,8 @@ def store(tmp_path: Path) -> ObjectStore:
     scores_NF = np.random.default_rng(0).random(images.labels_NF.shape)
     scored = [scored_images(images, scores_NF * sign, f"{sign}") for sign in (1, -1)]
     put_scores(store, "run-r1", "linear_probe", "nih", scored)
+    dice = drawn_figure(0.5, np.array([0.4, 0.6]))
+    put_draws(store, "run-r1", "grounding", "phantoms", {"dice": dice})
     return store
 
 
@@ -71,6 +76,10 @@ def test_cell_is_read_as_it_was_put_and_put_once(store: ObjectStore) -> None:
     assert found.scored_tasks == (("linear_probe", "nih"),)
     assert found.curve.losses == (2.0, 1.0)
     assert found.figures[-1:] == LEFT_OUT
+    drawn, left_out = read_figures(store, LAYOUT, CELL)
+    assert (drawn, (left_out,)) == (found.figures[0], LEFT_OUT)
+    assert drawn.draws_R is not None and drawn.draws_R.tolist() == [0.4, 0.6]
+    assert left_out.draws_R is None
     assert finished_cells(store, LAYOUT) == {CELL.name}
     first = store.get(LAYOUT.cell(CELL.name))
     put_cell(store, LAYOUT, found)
@@ -92,12 +101,17 @@ def test_scores_of_a_cell_outlive_another_evaluation_of_its_run(store: ObjectSto
         np.testing.assert_array_equal(one.scores_NF, again.scores_NF)
 
 
-def test_scores_of_a_cell_that_were_changed_are_refused(store: ObjectStore) -> None:
+@pytest.mark.parametrize("read", [read_scored, read_figures])
+def test_scores_and_draws_of_a_cell_that_were_changed_are_refused(
+    store: ObjectStore, read: Callable[[ObjectStore, StudyLayout, Cell], Iterator[object]]
+) -> None:
     put_cell(store, LAYOUT, _found(store))
-    (key,) = (one.key for one in store.list(f"{LAYOUT.folder}/scores/"))
-    store.put(key, b"other")
+    keys = [one.key for one in store.list(f"{LAYOUT.folder}/scores/")]
+    assert len(keys) == 2
+    for key in keys:
+        store.put(key, b"other")
     with pytest.raises(DamagedObject, match="expected the bytes that real-convirt-s3 put"):
-        list(read_scored(store, LAYOUT, CELL))
+        list(read(store, LAYOUT, CELL))
 
 
 def test_failures_of_a_cell_are_all_kept_and_the_last_is_said(store: ObjectStore) -> None:

@@ -85,7 +85,7 @@ def test_every_plot_says_in_words_what_it_shows_and_where_its_data_are(
     files: dict[str, bytes],
 ) -> None:
     page = files["report.html"].decode()
-    assert page.count("<svg") == page.count("<title id=") == page.count("<desc id=") == 3
+    assert page.count("<svg") == page.count("<title id=") == page.count("<desc id=") == 4
     named = set(re.findall(r"<code>(\w+\.csv)</code>", page))
     assert named <= set(files)
     assert {"findings.csv", "learning_curves.csv"} <= named
@@ -123,7 +123,7 @@ def test_page_and_markdown_say_the_verdict_the_failure_and_the_limits(
 
 def test_markdown_tables_have_as_many_cells_in_every_row(files: dict[str, bytes]) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", files["report.md"].decode(), re.MULTILINE)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         lines = block.splitlines()
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
@@ -218,7 +218,7 @@ def test_task_that_an_algorithm_cannot_do_has_its_reason_and_no_empty_rows() -> 
     rows = [line for line in said.splitlines() if line.startswith(f"| {task}")]
     assert rows == [
         f"| {task}: every figure | convirt | undefined: {unable} |",
-        f"| {task}: iou | gloria | 0.250 (1 seed) |",
+        f"| {task}: iou | gloria | 0.250, 1 seed |",
     ]
 
 
