@@ -1,10 +1,13 @@
 """The command `study`, found through an entry point."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.command_options import DEFAULT_ROOT, AsJson, Dispatch, PlanFile, Root, show
+
+if TYPE_CHECKING:
+    from flows.study_work import StudyWork
 
 
 def study(
@@ -15,8 +18,19 @@ def study(
         typer.Option(help="Where cells run, in place of the plan's."),
     ] = None,
     only_estimate: Annotated[
-        bool, typer.Option("--estimate", help="Say what is left to do, and do nothing.")
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Say what is left to do and what it costs; needs no data, does nothing.",
+        ),
     ] = False,
+    flops_per_second: Annotated[
+        float | None,
+        typer.Option(help="With --estimate: what one device achieves; adds hours to the table."),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="With --flops-per-second: of the device; adds its price.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare training data: train every arm from every seed, measure all alike, and report."""
@@ -27,12 +41,13 @@ def study(
 
     plan = load_study(plan_file, [("dispatch", dispatch)] if dispatch else [])
     work = study_work(plan, root)
-    require_sources(work)  # missing data ends here, before a server is started
-    found = estimate(work)
     if only_estimate:
-        show(found.as_dict(), found.as_text(), as_json)
+        _show_estimate(work, flops_per_second, price_per_hour, as_json)
         return
-    typer.echo(found.as_text(), err=True)
+    if (flops_per_second, price_per_hour) != (None, None):
+        raise ValueError("--flops-per-second and --price-per-hour go with --estimate; add it")
+    require_sources(work)  # missing data ends here, before a server is started
+    typer.echo(estimate(work).as_text(), err=True)
 
     from flows.pools import require_server
     from flows.progress import study_bar
@@ -49,3 +64,17 @@ def study(
             err=True,
         )
         raise typer.Exit(1)
+
+
+def _show_estimate(
+    work: "StudyWork", flops_per_second: float | None, price_per_hour: float | None, as_json: bool
+) -> None:
+    """What is left, whether or not its data is here."""
+    from flows.operations_table import named_rates, operations_dict, operations_text
+    from flows.study_estimate import estimate
+    from flows.study_operations import study_operations
+
+    rates = named_rates(flops_per_second, price_per_hour)
+    found, operations = estimate(work), study_operations(work)
+    text = f"{found.as_text()}\n{operations_text(operations, rates)}"
+    show(found.as_dict() | {"operations": operations_dict(operations, rates)}, text, as_json)

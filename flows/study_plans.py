@@ -23,6 +23,7 @@ from models.downstream.zero_shot import ZeroShotConfig
 from models.studies.results import Cell
 from models.vlp.configs import PretrainingConfig
 from storage.readers.kinds import CorpusKind
+from storage.records import Split
 
 MAX_CELL_NAME = 48  # a run's name adds its releases, and has 64 at most (flows.plans.Name)
 
@@ -43,6 +44,23 @@ class Algorithm(Plan):
     )
 
 
+class SplitImages(Plan):
+    """How many images a corpus has in each split."""
+
+    train: int = Field(0, ge=0, description="To train on.")
+    validation: int = Field(0, ge=0, description="To choose by.")
+    test: int = Field(0, ge=0, description="To measure on.")
+
+    @property
+    def total(self) -> int:
+        """Of all splits."""
+        return self.train + self.validation + self.test
+
+    def of(self, split: Split) -> int:
+        """Of one."""
+        return {Split.TRAIN: self.train, Split.VALIDATION: self.validation}.get(split, self.test)
+
+
 class StudyCorpus(Plan):
     """Real data that the study brings in where it is absent."""
 
@@ -53,6 +71,9 @@ class StudyCorpus(Plan):
         max_length=4096,
         description="File or folder as it was downloaded; ${NAME} stands for a variable of the "
         "environment, ${NAME:-this} for one that may be unset.",
+    )
+    num_images: SplitImages | None = Field(
+        None, description="As it is published; --estimate counts by them until it is here."
     )
 
 

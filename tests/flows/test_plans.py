@@ -8,6 +8,7 @@ from flows.calibrate import CalibratePlan
 from flows.finetune import FinetunePlan
 from flows.plan_files import load_plan, parse_plan
 from flows.plans import DatasetPlan
+from flows.study_files import load_study
 from flows.study_plans import StudyPlan
 from flows.training_plans import EvaluatePlan, PretrainPlan
 from tests.flows.conftest import tiny_plan
@@ -50,11 +51,13 @@ def test_every_plan_that_comes_with_the_factory_is_read_without_its_models(path:
         "evaluate": EvaluatePlan,
         "tasks": EvaluatePlan,
         "study": StudyPlan,
+        "full": StudyPlan,
         "calibrate": CalibratePlan,
         "finetune": FinetunePlan,
     }
     named = (types[word] for word in path.stem.replace("-", "_").split("_") if word in types)
-    assert load_plan(path, next(named, DatasetPlan))
+    plan_type = next(named, DatasetPlan)
+    assert load_study(path) if plan_type is StudyPlan else load_plan(path, plan_type)
 
 
 def test_changes_take_the_place_of_a_plans_settings() -> None:
