@@ -27,4 +27,5 @@ def changes_text(changes: Sequence[Change]) -> str:
     if not done:
         return f"nothing to change: {len(changes)} pools, deployments and automations are there"
     lines = [f"{change.outcome:<8} {change.thing}" for change in done]
-    return "\n".join([*lines, f"{len(changes) - len(done)} were there already"])
+    num_found = len(changes) - len(done)
+    return "\n".join([*lines, *([f"{num_found} were there already"] if num_found else [])])

@@ -19,7 +19,7 @@ from deployments.settings import HOST, api_address, fleet_settings, state_folder
 from deployments.signals import stop_signals
 from deployments.workers import patrol_command, places, visible_gpus
 from storage.errors import FactoryError
-from storage.objects import open_store
+from storage.objects import open_store, require_reachable
 from tasks.browser_links import BROWSER_URL
 
 READY_SECONDS = 300.0  # a first start makes the database
@@ -41,9 +41,13 @@ def run_fleet(root: str, port: int, browser_port: int) -> None:
     Raises:
         ValueError: If a port is in use, another fleet keeps its state in the same folder, or the
             root names another kind of store.
+        StoreRefused: If the root is in no bucket, or the credentials do not open it.
+        StoreUnavailable: If the root's server does not answer.
         ServerEnded: If the server ends by itself, or is not ready in time.
     """
     where = open_store(root).root
+    if "://" in where:
+        require_reachable(where)  # or every run of every worker would fail of it
     home = state_folder(where)
     places_here = places(visible_gpus())
     _require_free(port, "--port")

@@ -273,6 +273,22 @@ def test_up_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "factory").exists()
 
 
+def test_up_on_a_store_that_does_not_answer_says_so_in_one_line(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    home = tmp_path / "prefect"
+    told = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "PREFECT_HOME": str(home)}
+    told |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    command = [CLI, "up", "--root", "s3://factory/here"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=_told() | told
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "s3://factory/here" in line
+    assert "check AWS_ENDPOINT_URL" in line
+    assert not (home / "logs").exists(), "nothing was started"
+
+
 def _crash_of(fleet: Fleet, run: FlowRun) -> str:
     """The message of the run's crash, once it has crashed."""
 
