@@ -6,7 +6,7 @@ READY  := .venv/.ready
 VLLM   := .venv-vllm/.ready
 SMOLLM := .venv-vllm/.smollm2
 
-.PHONY: setup vllm smollm2 demo test lint types imports unit served exactly-once chaos races screenshots format lock
+.PHONY: setup vllm smollm2 demo test lint types imports unit kills served exactly-once chaos races screenshots format lock
 
 setup: $(READY)
 
@@ -69,6 +69,9 @@ imports: setup
 
 unit: setup
 	$(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm and not chaos"
+
+kills: setup  ## ten, of all that a fleet has: five minutes of both cores, so never beside other tests
+	$(BIN)/pytest -rs -m chaos tests/deployments/test_chaos.py
 
 served: smollm2  ## what needs a real vLLM, which takes every core: after the others, one by one
 	$(BIN)/pytest -rs -m vllm
