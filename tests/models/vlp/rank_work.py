@@ -16,19 +16,23 @@ from models.vlp.shared_norms import share_norms
 from models.vlp.trainer import train_share
 from models.vlp.training_pairs import ReleaseData
 
+from .rank_faults import refuse_as_the_second
 from .test_cached_batches import batch, build
 
 PROVENANCE = TrainingProvenance('{"name": "demo"}', "demo", "1", "0.1.0")
 
 
-def compare_and_train(
+def compare_train_and_refuse(
     config: PretrainingConfig, source: PairSource, folder: Path, ranks: Ranks
 ) -> None:
+    """All in one start: each process takes seconds to import what it needs."""
     torch.set_num_threads(1)
     for kind in ("convirt", "clip", "gloria", "mgca"):
-        for tower, chunk_size in (("narrow-resnet", 0), ("timm/test_vit", 0), ("timm/test_vit", 2)):
-            compare_gradients(build(kind, tower, torch.float64), ranks, chunk_size)
+        compare_gradients(build(kind, "narrow-resnet", torch.float64), ranks, 0)
+        compare_gradients(build(kind, "timm/test_vit", torch.float64), ranks, 2)
+    compare_gradients(build("mgca", "timm/test_vit", torch.float64), ranks, 0)
     train_share(config, ReleaseData(source), folder, PROVENANCE, None, ranks)
+    refuse_as_the_second(ranks)
 
 
 def compare_gradients(alone: VisionLanguageModel, ranks: Ranks, chunk_size: int) -> None:

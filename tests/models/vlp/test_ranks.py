@@ -14,15 +14,14 @@ from models.vlp.checkpoint import TRAINING_FILE, load_model
 from models.vlp.configs import ImageTowerConfig, PretrainingConfig, TrainingConfig
 from models.vlp.data import PairSource
 from models.vlp.objectives import objective_config
-from models.vlp.ranks import Ranks
 from models.vlp.torchrun import run_together
 from models.vlp.trainer import pretrain
 from models.vlp.training_log import StepLog, read_log
 from storage.errors import FactoryError, PlanMismatch
 
 from .conftest import SHAPES, draw_shapes, shape_rows, write_pairs
-from .rank_faults import die_as_the_second, refuse_as_the_second
-from .rank_work import PROVENANCE, compare_and_train
+from .rank_faults import die_as_the_second
+from .rank_work import PROVENANCE, compare_train_and_refuse
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +48,13 @@ def changed(
     )
 
 
-def test_two_processes_compute_what_one_does(
+def test_two_processes_compute_what_one_does_and_end_when_one_refuses(
     split_pairs: PairSource, tiny_config: PretrainingConfig, tmp_path: Path
 ) -> None:
-    """Gradients of every objective in float64, then a curve in chunks."""
+    """Gradients of every objective in float64, then a curve in chunks; its error is told last."""
     config = changed(tiny_config, "mgca", "timm/test_vit", chunk_size=4)
-    run_together(partial(compare_and_train, config, split_pairs, tmp_path), "cpu", 2)
+    with pytest.raises(PlanMismatch, match=r"^another plan$"):
+        run_together(partial(compare_train_and_refuse, config, split_pairs, tmp_path), "cpu", 2)
     expected = pretrain(config, split_pairs, tmp_path / "one", PROVENANCE)
     assert_same_curve(read_log(tmp_path / "log.jsonl"), read_log(expected.log_path))
     assert_same_model(tmp_path / "model.safetensors", expected.model_path)
@@ -79,16 +79,9 @@ def test_pretrain_goes_on_with_another_number_of_processes(
     assert_same_model(resumed.model_path, expected.model_path)
 
 
-@pytest.mark.parametrize(
-    ("share", "error", "said"),
-    [(die_as_the_second, FactoryError, "one died"),
-     (refuse_as_the_second, PlanMismatch, "^another plan$")],
-)  # fmt: skip
-def test_process_that_fails_ends_the_others_and_is_told(
-    share: Callable[[Ranks], None], error: type[Exception], said: str
-) -> None:
-    with pytest.raises(error, match=said):
-        run_together(share, "cpu", 2)
+def test_process_that_dies_ends_the_others_and_is_told() -> None:
+    with pytest.raises(FactoryError, match="one died"):
+        run_together(die_as_the_second, "cpu", 2)
 
 
 def test_processes_end_with_the_one_that_was_killed_over_them(tmp_path: Path) -> None:
