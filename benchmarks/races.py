@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from benchmarks.chaos.made import Made
     from flows.work import Work
 
-DEADLINE_SECONDS = 300.0  # of one dataset
+DEADLINE_SECONDS = 600.0  # of one dataset
 VARIANTS = (0, 1)  # of benchmarks.chaos.made: quick and unhurried phantoms
 _POLL_SECONDS = 0.2
 
@@ -205,6 +206,7 @@ def main() -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # that a lock is held is expected
     for name, value in PREFECT_DEFAULTS.items():
         os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started ends
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
         pytest.MonkeyPatch.context() as patch,

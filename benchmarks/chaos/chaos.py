@@ -15,7 +15,6 @@ from benchmarks.chaos.kills import Kill, Kind, Schedule, end_what_stays, is_repa
 from benchmarks.chaos.made import Made
 from benchmarks.chaos.orchestrating import Commands, Operator
 from benchmarks.chaos.survey import Process, is_alive, survey
-from storage.errors import FactoryError
 
 POLL_SECONDS = 0.3
 _ASK_EVERY = 4  # polls; what the server is asked
@@ -69,10 +68,7 @@ class Chaos:
         """Hold every promise against every dataset."""
         for made in self.datasets:
             expected = None if made.variant is None else undisturbed[made.variant]
-            try:
-                self.found += failures(made, expected)
-            except (FactoryError, ValueError, OSError) as error:
-                self.found.append(f"{made.name}: {type(error).__name__}: {error}")
+            self.found += failures(made, expected)
         self.found += self.operator.missed
         self.found += [f"{one}: nothing took its place" for one in self.kills if _is_open(one)]
         if self.schedule.remaining:

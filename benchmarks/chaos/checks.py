@@ -10,6 +10,7 @@ from benchmarks.chaos.made import STAGES, Made
 from benchmarks.exactly_once import num_orphans, read_image
 from flows.work import Work
 from storage.dataset import Dataset
+from storage.errors import FactoryError
 from storage.garbage import PUBLISHED_TABLES, collect_dataset
 from storage.layout import Table, folder_number_of
 from storage.records import Outcome, Stage
@@ -28,13 +29,21 @@ def identities(made: Made) -> Identities:
 
 
 def failures(made: Made, undisturbed: Identities | None) -> list[str]:
-    """Every promise that a released dataset does not keep, one line each.
+    """Every promise that a dataset does not keep, one line each; one line where it cannot be read.
 
     Args:
         made: The dataset, with the ledger records that were seen on its way.
         undisturbed: What an undisturbed run of its plan holds; None where its painter is not
             deterministic, so that no two runs hold the same.
     """
+    try:
+        found = _broken(made, undisturbed)
+    except (FactoryError, ValueError, OSError) as error:
+        found = [f"{type(error).__name__}: {error}"]
+    return [f"{made.name}: {line}" for line in found]
+
+
+def _broken(made: Made, undisturbed: Identities | None) -> list[str]:
     work = made.work()
     selection = work.selection()
     _collect_all(work.dataset, selection)
@@ -50,7 +59,7 @@ def failures(made: Made, undisturbed: Identities | None) -> list[str]:
             f"{len(undisturbed - here)} pairs of an undisturbed run lack, {len(here - undisturbed)}"
             " are no pairs of it"
         )
-    return [f"{made.name}: {line}" for line in found]
+    return found
 
 
 def _release(work: Work, selection: Selection) -> Iterator[str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chaos.checks import failures
+from benchmarks.chaos.made import Made, variant_plan
+
 NUM_DATASETS = 3
 _PROJECT = Path(__file__).parents[2]
 
@@ -26,3 +29,9 @@ def test_datasets_made_by_several_at_once_equal_undisturbed_ones() -> None:
     assert found["failures"] == []
     assert ran.returncode == 0
     assert set(found["ended"].values()) == {2 * NUM_DATASETS}
+
+
+def test_dataset_that_was_never_made_is_one_line_of_what_is_broken(tmp_path: Path) -> None:
+    made = Made(variant_plan(0, "r00"), str(tmp_path), variant=0, by_command=True)
+    (line,) = failures(made, frozenset())
+    assert line.startswith("r00: ValueError: expected a dataset 'r00'")
