@@ -3,7 +3,8 @@
     python -m benchmarks.grounding --objective gloria [--times 10] [--steps 4000] [--root FOLDER]
 
 Trains the objective on the demo's pairs, `--times` as many, and asks for each finding of other
-phantoms whether the map of its phrase lies in its mask. Beside the pointing game stand chance (the
+phantoms whether the map of its phrase lies in its mask: by words, where the objective compares
+words with regions, and by the gradient. Beside the pointing game stand chance (the
 mask's share of the image) and a map that sees no image (the mean mask of the finding), which wins
 where a finding is always in one place. Prints one JSON line. A root keeps pairs and run for the
 next call.
@@ -20,9 +21,18 @@ from typing import Any
 from benchmarks.demo import scaled_plan
 from flows.downstream_plans import GroundingTask
 from flows.training_plans import EvaluatePlan, PhantomSet, PretrainPlan
+from models.downstream.grounding import GroundingConfig, MapSource
 from storage.layout import DatasetLayout
 from storage.objects import open_store
 from storage.releases import release_numbers
+
+BOTH = (MapSource.WORDS, MapSource.GRADIENT)
+MAPS = {
+    "convirt": (MapSource.GRADIENT,),
+    "clip": (MapSource.GRADIENT,),
+    "gloria": BOTH,
+    "mgca": BOTH,
+}
 
 
 def training_plan(objective: str, steps: int, image_size_px: int) -> PretrainPlan:
@@ -40,7 +50,7 @@ def training_plan(objective: str, steps: int, image_size_px: int) -> PretrainPla
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--objective", choices=("gloria", "mgca"), required=True)
+    parser.add_argument("--objective", choices=tuple(MAPS), required=True)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--image-size-px", type=int, default=64)
@@ -64,10 +74,15 @@ def main() -> None:
         asked = EvaluatePlan(
             run=run.run,
             sets=(PhantomSet(num_images=420, seed=11),),
-            tasks=(
+            tasks=tuple(
                 GroundingTask(
-                    num_images=arguments.images, num_validation_images=arguments.images, seed=21
-                ),
+                    name=source,
+                    num_images=arguments.images,
+                    num_validation_images=arguments.images,
+                    seed=21,
+                    settings=GroundingConfig(maps=source),
+                )
+                for source in MAPS[arguments.objective]
             ),
         )
         found = evaluate(asked, root)
@@ -77,7 +92,7 @@ def main() -> None:
         "training": run.metrics["training"],
         "image_size_px": arguments.image_size_px,
         "macro_auroc": found["zero_shot"]["phantoms"]["macro_auroc"],
-        "grounding": found["grounding"]["phantoms"],
+        "grounding": found["grounding"],
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
     }

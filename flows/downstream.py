@@ -38,7 +38,7 @@ from tasks.downstream import (
     measure_retrieval,
     paint_masked_set,
     read_pairs,
-    require_regions,
+    require_maps,
 )
 from tasks.downstream_artifacts import (
     show_dense,
@@ -84,7 +84,7 @@ def show(run: str, kind: str, results: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _measure_grounding(task: GroundingTask, run: str, root: str) -> dict[str, Any]:
-    require_regions(root, run)
+    require_maps(root, run, task.settings)
     validation, test = _open_masked_sets(task, run, root)
     return measure_grounding(root, run, validation, test, task.settings)
 

@@ -20,6 +20,7 @@ from flows.downstream_plans import (
 )
 from flows.study_plans import SplitImages, StudyEvaluation
 from flows.training_plans import EvaluationSet, PhantomSet
+from models.downstream.grounding import MapSource
 from models.downstream.heldout import MAX_FINDINGS
 from models.studies.evaluation_operations import (
     label_operations,
@@ -64,8 +65,11 @@ def _zero_shot(one: EvaluationSet, model: PretrainingConfig, corpora: CorpusImag
 def _task(task: DownstreamTask, model: PretrainingConfig, corpora: CorpusImages) -> int:
     match task:
         case GroundingTask():
+            maps = _num_maps(task, corpora) * seeing_operations(model.image_tower)
+            if task.settings.maps is MapSource.GRADIENT:
+                return 3 * maps  # back takes twice what forward does
             require_maps(model.objective)
-            return _num_maps(task, corpora) * seeing_operations(model.image_tower)
+            return maps
         case RetrievalTask():
             length = model.text_tower.max_tokens
             pair = seeing_operations(model.image_tower)

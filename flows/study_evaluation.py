@@ -5,7 +5,6 @@ stages. Such a task is left out of those cells, with its reason in the report; w
 a study could not measure GLoRIA's grounding beside ConVIRT's classification.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.downstream_plans import DetectionTask, DownstreamTask, GroundingTask, SegmentationTask
@@ -13,7 +12,7 @@ from flows.study_plans import StudyEvaluation
 from flows.training_plans import EvaluatePlan
 from models.studies.results import EVERY_METRIC, Cell, MeasuredFigure
 from tasks.dense import require_stages
-from tasks.downstream import require_regions
+from tasks.downstream import require_maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +43,12 @@ def cell_evaluation(evaluation: StudyEvaluation, cell: Cell, run: str, root: str
 
 def _unable(task: DownstreamTask, run: str, root: str) -> str | None:
     """Why a run's model cannot be measured by a task; None if it can."""
-    require: Callable[[str, str], None]
-    match task:
-        case GroundingTask():
-            require = require_regions.fn
-        case SegmentationTask() | DetectionTask():
-            require = require_stages.fn
-        case _:
-            return None
     try:
-        require(root, run)
+        match task:
+            case GroundingTask():
+                require_maps.fn(root, run, task.settings)
+            case SegmentationTask() | DetectionTask():
+                require_stages.fn(root, run)
     except ValueError as error:
         return str(error)
     return None

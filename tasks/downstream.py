@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.downstream.few_labels import FineTuningConfig, LinearProbeConfig
-from models.downstream.grounding import GroundingConfig, evaluate_grounding
+from models.downstream.grounding import GroundingConfig, evaluate_grounding, phrase_maps
 from models.downstream.heldout import masked_phantoms
 from models.downstream.labelled_splits import LabelledSplits
 from models.downstream.masked_images import MaskedImages
@@ -24,15 +24,15 @@ from storage.tables import lance_errors
 from tasks.evaluation import measured_with_draws, measured_with_scores, painting, trained_model
 
 
-@task(name="require-regions", cache_policy=NO_CACHE, persist_result=False)
-def require_regions(root: str, run: str) -> None:
+@task(name="require-maps", cache_policy=NO_CACHE, persist_result=False)
+def require_maps(root: str, run: str, config: GroundingConfig) -> None:
     """Refuse a run that cannot say where, before anything is painted for it.
 
     Raises:
         ObjectMissing: If there is no such run.
-        ValueError: If its objective compares no regions.
+        ValueError: If its model makes no such maps.
     """
-    trained_model(root, run).similarity_map(np.zeros((8, 8), np.uint8), "chest")
+    phrase_maps(trained_model(root, run), config)(np.zeros((8, 8), np.uint8), "chest")
 
 
 @task(name="paint-masked-set", cache_policy=NO_CACHE, persist_result=False)
@@ -54,7 +54,7 @@ def measure_grounding(
 
     Raises:
         ObjectMissing: If there is no such run.
-        ValueError: If its objective compares no regions.
+        ValueError: If its model makes no such maps.
     """
     return measured_with_draws(
         root,

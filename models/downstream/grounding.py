@@ -6,7 +6,7 @@ of the finding over the validation draw, which knows where a finding mostly is a
 Shape suffixes: M measures, N images, F findings, R resamples, H and W an image's sides in px.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,8 +39,19 @@ from models.vocabulary.findings import Finding
 FIXED_SIDE_PX = 64  # side of the fixed map; finer than the regions of any image tower here
 
 
+class MapSource(StrEnum):
+    """Where a map comes from."""
+
+    WORDS = "words"  # cosines of the phrase's words with regions: gloria, mgca
+    GRADIENT = "gradient"  # what each region adds to the cosine of image and phrase: any objective
+
+
 class GroundingModel(Protocol):
     """What grounding asks of a model."""
+
+    def gradient_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
+        """How much each region of an image's padded square brings the image nearer to a text."""
+        ...
 
     def similarity_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
         """How well each region of an image's padded square fits a text; raises if it has none."""
@@ -55,6 +66,11 @@ class GroundingConfig(BaseModel):
     prompt_style: PromptStyle = Field(
         PromptStyle.FINDING,
         description="How a finding is named: finding, its term alone, or there is, a sentence",
+    )
+    maps: MapSource = Field(
+        MapSource.WORDS,
+        description="words: cosines of the phrase's words with regions (gloria, mgca); gradient: "
+        "HiResCAM of the cosine of image and phrase (any objective)",
     )
     num_resamples: int = Field(
         1000, ge=100, le=100_000, description="Bootstrap resamples of images"
@@ -142,7 +158,7 @@ def evaluate_grounding(
         config: Phrase and resamples.
 
     Raises:
-        ValueError: If the model has no regions, or the two draws share an image.
+        ValueError: If the model has no such maps, or the two draws share an image.
     """
     shared = set(validation.groups) & set(test.groups)
     if shared:
@@ -164,6 +180,13 @@ def evaluate_grounding(
         },
         config=config,
     )
+
+
+def phrase_maps(
+    model: GroundingModel, config: GroundingConfig
+) -> Callable[[NDArray[np.uint8], str], NDArray[np.float32]]:
+    """What makes a model's map of an image and a phrase; raises, when called, if it cannot."""
+    return model.gradient_map if config.maps is MapSource.GRADIENT else model.similarity_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +230,10 @@ def _score(
         [resized(mask_HW, FIXED_SIDE_PX, FIXED_SIDE_PX) for mask_HW in masks], axis=0
     )
 
+    map_of = phrase_maps(model, config)
+
     def seen(image_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return on_image(model.similarity_map(image_HW, phrase), *image_HW.shape)
+        return on_image(map_of(image_HW, phrase), *image_HW.shape)
 
     def fixed(image_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
         return resized(fixed_HW, *image_HW.shape)

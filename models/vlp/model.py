@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.vlp.configs import PretrainingConfig
+from models.vlp.gradient_maps import gradient_map
 from models.vlp.images import as_input, fit_square
 from models.vlp.objectives import (
     GroundingObjective,
@@ -155,23 +156,45 @@ class VisionLanguageModel(nn.Module):
         """
         if not isinstance(self.objective, GroundingObjective):
             raise ValueError(
-                "grounding needs a model trained with words and regions (gloria, mgca), got "
-                f"{self.config.objective.kind}; pre-train one of those"
+                "maps of words need a model trained with words and regions (gloria, mgca), got "
+                f"{self.config.objective.kind}; pre-train one of those, or ask for maps: gradient"
             )
         with evaluating(self):
             maps_1HW = self.objective.similarity_maps(self._see([image]), self._read([text]))
         return maps_1HW[0].cpu().numpy()
+
+    def gradient_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
+        """How much each region of an image brings it nearer to a text; see `gradient_maps`.
+
+        Args:
+            image: As for `similarity_map`.
+            text: A prompt of a word or more.
+
+        Returns:
+            (H, W), the sides of the image tower's map; any sign and scale.
+
+        Raises:
+            ValueError: If the image tower's pooled vector does not derive from its map.
+        """
+        (text_D,) = torch.from_numpy(self.encode_texts([text]))
+        with evaluation_mode(self):
+            map_HW = gradient_map(
+                self.image_tower, self.objective, self._input([image]), text_D.to(self.device)
+            )
+        return map_HW.cpu().numpy()
 
     def knows(self, text: str) -> bool:
         """True if the tokenizer holds every word of a text, so that training text did."""
         return all(self.tokenizer.knows(word) for word in words(text))
 
     def _see(self, images: Sequence[NDArray[np.uint8]]) -> ImageFeatures:
+        seen: ImageFeatures = self.image_tower(self._input(images))
+        return seen
+
+    def _input(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         size = self.config.image_tower.image_size_px
         pixels_BSS = np.stack([fit_square(image, size) for image in images])
-        inputs = as_input(torch.from_numpy(pixels_BSS[:, None]).to(self.device))
-        seen: ImageFeatures = self.image_tower(inputs)
-        return seen
+        return as_input(torch.from_numpy(pixels_BSS[:, None]).to(self.device))
 
     def _read(self, texts: Sequence[str]) -> TextFeatures:
         ids_BL = self.tokenizer.encode_batch(texts, self.config.text_tower.max_tokens)
@@ -185,10 +208,16 @@ class VisionLanguageModel(nn.Module):
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """In evaluation mode and without gradients; its mode is put back."""
+    with evaluation_mode(model), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode; its mode is put back."""
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         model.train(was_training)

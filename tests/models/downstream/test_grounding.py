@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from models.downstream.grounding import (
     GroundingConfig,
+    MapSource,
     Measure,
     evaluate_grounding,
 )
@@ -52,12 +53,18 @@ class Looking:
     def similarity_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
         return np.where(image == self._terms.index(text) + 1, 0.5, -0.25).astype(np.float32)
 
+    def gradient_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
+        return -self.similarity_map(image, text)
+
 
 class Blind:
     """Says the same of every image."""
 
     def similarity_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
         return np.full((4, 4), 0.125, np.float32)
+
+    def gradient_map(self, image: NDArray[np.uint8], text: str) -> NDArray[np.float32]:
+        return self.similarity_map(image, text)
 
 
 def test_map_on_image_is_torchs_interpolation_and_undoes_the_padding() -> None:
@@ -126,6 +133,13 @@ def test_grounding_of_a_model_that_sees_is_perfect_and_far_above_the_fixed_map()
     assert gain.interval is not None
     assert gain.interval.low < gain.value < gain.interval.high
     assert gain.interval.low > 0.5
+
+
+def test_grounding_by_gradient_asks_for_the_models_gradient_maps() -> None:
+    config = CONFIG.model_copy(update={"maps": MapSource.GRADIENT})
+    result = evaluate_grounding(Looking(), drawn(1), drawn(2), config)
+    assert result.macro[Measure.POINTING_GAME].value == 0, "they point everywhere else"
+    assert result.as_dict()["settings"]["maps"] == "gradient"
 
 
 def test_grounding_of_a_blind_model_is_chance() -> None:

@@ -23,7 +23,10 @@ TOUCHED = {"square": {(0, 0), (0, 1), (1, 0), (1, 1)}, "bar": {(3, 0), (3, 1), (
 
 
 def test_gloria_points_at_what_a_prompt_names(tmp_path: Path) -> None:
-    """The pointing game on drawn shapes; a map that knew nothing would win a quarter of it."""
+    """The pointing game on drawn shapes; a map that knew nothing would win a quarter of it.
+
+    By its words and by the gradient.
+    """
     source = write_pairs(shape_rows(240, SIDE), tmp_path / "pairs.lance")
     config = PretrainingConfig(
         objective=GloriaConfig(embedding_size=32),
@@ -38,11 +41,12 @@ def test_gloria_points_at_what_a_prompt_names(tmp_path: Path) -> None:
     model = load_model(run.model_path)
     random = np.random.default_rng(5)
     for shape, touched in TOUCHED.items():
-        hits = 0
+        hits = np.zeros(2)
         for _ in range(NUM_IMAGES):
             others = [other for other in SHAPES if other != shape and random.random() < 0.5]
             image = draw_shapes([shape, *others], random, SIDE)
-            found = model.similarity_map(image, f"there is a {shape}")
-            assert found.shape == (4, 4)
-            hits += np.unravel_index(found.argmax(), found.shape) in touched
+            for number, map_of in enumerate((model.similarity_map, model.gradient_map)):
+                found = map_of(image, f"there is a {shape}")
+                assert found.shape == (4, 4)
+                hits[number] += np.unravel_index(found.argmax(), found.shape) in touched
         assert hits / NUM_IMAGES == pytest.approx(1, abs=0.3), shape

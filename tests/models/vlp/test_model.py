@@ -101,6 +101,24 @@ def test_similarity_map_follows_the_image(tiny_config: PretrainingConfig) -> Non
     assert change[0].min() > change[1].max()
 
 
+@pytest.mark.parametrize("kind", ["convirt", "clip", "gloria", "mgca"])
+def test_gradient_map_of_any_objective_follows_text_and_image(
+    kind: str, tiny_config: PretrainingConfig
+) -> None:
+    model = grounding_model(tiny_config, kind)
+    first, second = pictures(2)
+    heart, effusion, other = (
+        model.gradient_map(image, text)
+        for image, text in ((first, "heart"), (first, "effusion"), (second, "heart"))
+    )
+    assert heart.shape == (2, 2)  # narrow-resnet: 32 px / 16
+    assert heart.dtype == np.float32
+    assert not np.allclose(heart, effusion)
+    assert not np.allclose(heart, other)
+    assert model.training
+    assert all(weight.grad is None for weight in model.parameters())
+
+
 @pytest.mark.parametrize("kind", ["convirt", "clip"])
 def test_similarity_map_of_a_model_without_regions_says_what_to_do(
     kind: str, tiny_config: PretrainingConfig
