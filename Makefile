@@ -55,7 +55,7 @@ $(SMOLLM): | $(VLLM)
 demo: setup
 	$(BIN)/cxr-factory demo --root $(ROOT)
 
-test: lint types imports unit kills served
+test: lint types imports unit served
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -31,7 +31,8 @@ class Patience:
         reconnect_for: At the start of such a time, in which a live run that lost its connection
             may not have beaten again: a beat that met a server away is tried for 7 s, so that the
             next is sent 23 s after the server's return at the latest. Counts for no silence.
-        probe_gap: At most between two probes, or the way of events was broken.
+        probe_gap: At most between two probes, or the way of events was broken: hardly longer than
+            the 7 s for which a beat is tried, or two short absences would hide two beats.
         resume_after: From the crash of a dataset's run until the patrol goes on with it: the
             automation's time to do so first.
     """
@@ -41,7 +42,7 @@ class Patience:
     pending_for: timedelta = PENDING_FOR
     proven_for: timedelta = timedelta(seconds=1.5 * HEARTBEAT_SECONDS)
     reconnect_for: timedelta = timedelta(seconds=0.5 * HEARTBEAT_SECONDS)
-    probe_gap: timedelta = timedelta(seconds=HEARTBEAT_SECONDS)
+    probe_gap: timedelta = timedelta(seconds=10)
     resume_after: timedelta = timedelta(seconds=30)
 
 

@@ -42,7 +42,7 @@ def test_dead_run_is_lost_when_its_server_has_made_up_for_its_absence(
     lost_at = _lost_at([(0, 0.0)], away, phase)
     assert lost_at is not None
     lasting = [back - went for went, back in away if went < lost_at]
-    assert lost_at <= max(90, 60 + sum(25 + seconds for seconds in lasting))
+    assert lost_at <= max(90, 60 + sum(30 + seconds for seconds in lasting))
 
 
 def _away(kills: Sequence[tuple[float, float]]) -> Away:

@@ -145,7 +145,7 @@ def test_up_serves_the_browser_and_says_where(fleet: Fleet) -> None:
 
 def test_up_has_a_patrol_on_its_server(fleet: Fleet) -> None:
     log = fleet.root / "prefect" / "logs" / "patrol.log"
-    says = f"patrol at http://127.0.0.1:{fleet.port}/api, every 10 s"
+    says = f"patrol at http://127.0.0.1:{fleet.port}/api, every 5 s"
     wait_until(lambda: log.exists() and says in log.read_text(), "the patrol")
 
 
