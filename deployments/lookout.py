@@ -30,11 +30,13 @@ from prefect.events.schemas.events import ReceivedEvent
 from deployments.abandoned import Orchestration
 from deployments.pools import POOLS
 from deployments.silence import Probe, RunAtWork
+from flows.retry_crashed import RETRIED
 
 PROBE = "cxr-factory.patrol.looked"
 GENERATE = "generate-dataset"
 RESUME = "resume-dataset"
 RESUME_AUTOMATION = "Go on with a dataset whose run crashed"
+RETRY_AUTOMATION = "Retry a run that crashed"
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 _RUN = "prefect.flow-run."
 # An event bears the clock of its host, which may be as far off; what is older says nothing.
@@ -51,6 +53,7 @@ _AT_WORK = FlowRunFilter(
 )
 _OURS = WorkPoolFilter(name=WorkPoolFilterName(any_=[*POOLS]))
 _ORCHESTRATORS = DeploymentFilter(name=DeploymentFilterName(any_=[GENERATE, RESUME]))
+_RETRIED = DeploymentFilter(name=DeploymentFilterName(any_=[*RETRIED]))
 
 
 def server_time(client: SyncPrefectClient) -> datetime:
@@ -95,9 +98,18 @@ def orchestrations(client: SyncPrefectClient, now: datetime) -> list[Orchestrati
     ]
 
 
-def is_switched_off(client: SyncPrefectClient) -> bool:
-    """Whether a person wants no crashed dataset gone on with."""
-    found = client.read_automations_by_name(RESUME_AUTOMATION)
+def crashed_runs(client: SyncPrefectClient, now: datetime, retry_after: timedelta) -> list[FlowRun]:
+    """Runs that are to be begun again, crashed within the hour and so long ago."""
+    crashed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+        end_time=FlowRunFilterEndTime(after_=now - _AROUND, before_=now - retry_after),
+    )
+    return list(_all_runs(client, crashed, deployments=_RETRIED))
+
+
+def is_switched_off(client: SyncPrefectClient, automation: str) -> bool:
+    """Whether a person wants what an automation does done by nobody."""
+    found = client.read_automations_by_name(automation)
     return bool(found) and not found[0].enabled
 
 

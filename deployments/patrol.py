@@ -22,6 +22,9 @@ from deployments.connection import ServerUnavailable, connect, server_address
 from deployments.lookout import (
     PROBE,
     RESUME,
+    RESUME_AUTOMATION,
+    RETRY_AUTOMATION,
+    crashed_runs,
     is_switched_off,
     orchestrations,
     probes_of,
@@ -30,6 +33,7 @@ from deployments.lookout import (
 )
 from deployments.signals import stop_signals
 from deployments.silence import Patience, RunAtWork, loss, proven
+from flows.retry_crashed import begin_again
 
 
 def go_on_patrol(patience: Patience) -> None:
@@ -64,6 +68,7 @@ class Patrol:
         self._resource = f"cxr-factory.patrol.{uuid4()}"
         self._num_probes = 0
         self._refused: set[UUID] = set()
+        self._answered: set[UUID | None] = set()  # crashes, each by the id of its state
 
     def probe(self) -> None:
         """Send an event on the way that heartbeats take; one that is lost is a gap."""
@@ -83,10 +88,15 @@ class Patrol:
             for run in runs_at_work(client, now):  # after the probes: no beat before them is missed
                 if (why := loss(run, heard, self._patience)) and _end(client, run, why):
                     yield f"run {run.name}: {why}"
-        crashed = abandoned(orchestrations(client, now), now, self._patience.resume_after)
-        for one in crashed:
-            if one.id not in self._refused and not is_switched_off(client):
+        after = self._patience.resume_after
+        for one in abandoned(orchestrations(client, now), now, after):
+            if one.id not in self._refused and not is_switched_off(client, RESUME_AUTOMATION):
                 yield self._resume(client, one, now)
+        for crashed in crashed_runs(client, now, after):
+            known = crashed.state_id in self._answered
+            if not known and not is_switched_off(client, RETRY_AUTOMATION):
+                yield begin_again(client, crashed.id)
+                self._answered.add(crashed.state_id)
 
     def _resume(self, client: SyncPrefectClient, crashed: Orchestration, now: datetime) -> str:
         parameters = client.read_flow_run(crashed.id).parameters

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from deployments.abandoned import Orchestration, abandoned
-from deployments.lookout import GENERATE, RESUME, RESUME_AUTOMATION
+from deployments.lookout import GENERATE, RESUME, RESUME_AUTOMATION, RETRY_AUTOMATION
 from deployments.specification import read_specification
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,3 +47,5 @@ def test_names_are_those_of_the_deployments_and_of_the_automation() -> None:
     assert GENERATE in specified
     (trigger,) = specified[RESUME].triggers
     assert trigger.name == RESUME_AUTOMATION
+    (trigger,) = specified["retry-crashed-run"].triggers
+    assert trigger.name == RETRY_AUTOMATION

@@ -20,6 +20,7 @@ from deployments.initialise import initialise
 from deployments.lookout import (
     RESUME,
     RESUME_AUTOMATION,
+    RETRY_AUTOMATION,
     orchestrations,
     server_time,
 )
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 AWAY_SECONDS = 24.0
 LOOKS_SECONDS = 8.0  # several looks of a patrol
+SHARD = "paint-image-shard"  # begun again by its dataset's run, never by a patrol
 BEATS = """
 import sys, time
 from prefect.events import emit_event
@@ -64,7 +66,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             initialise(str(folder / "factory"))
         with fleet.client() as client:
             ours = (silent_runs(), mute_runs(), stuck_runs())
-            for name in (*(one.name for one in ours), RESUME_AUTOMATION):
+            for name in (*(one.name for one in ours), RESUME_AUTOMATION, RETRY_AUTOMATION):
                 for automation in client.read_automations_by_name(name):
                     client.delete_automation(automation.id)
             for deployment in client.read_deployments():  # the forms know no painter of a test
@@ -80,8 +82,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def test_live_run_whose_server_was_away_is_left_and_found_when_it_falls_silent(
     fleet: Fleet,
 ) -> None:
-    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
-    silent = _begun(fleet, "publish-dataset", {"dataset": "other"})
+    run = _begun(fleet, SHARD, {})
+    silent = _begun(fleet, SHARD, {})
     with _patrol(fleet) as said:
         with _beating(fleet, run):
             wait_for("the end of the other, which is silent", lambda: _ended(fleet, silent))
@@ -89,14 +91,14 @@ def test_live_run_whose_server_was_away_is_left_and_found_when_it_falls_silent(
             time.sleep(AWAY_SECONDS)  # longer than a run may be silent
             fleet.server.start()
             time.sleep(AWAY_SECONDS)
-            assert fleet.runs("publish-dataset", "Running") != [], said.read_text()
+            assert fleet.runs(SHARD, "Running") != [], said.read_text()
         assert fleet.ended(run).is_crashed()
     assert "no heartbeat for" in str(fleet.ended(run).message)
     assert fleet.ended(silent).is_crashed()
 
 
 def test_lost_run_that_was_being_cancelled_is_cancelled(fleet: Fleet) -> None:
-    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    run = _begun(fleet, SHARD, {})
     fleet.set_state(run, Cancelling())
     with _patrol(fleet), _patrol(fleet):
         assert fleet.ended(run).is_cancelled()
@@ -126,6 +128,30 @@ def test_dataset_of_a_host_that_died_is_gone_on_with_once(fleet: Fleet) -> None:
     assert "dataset tiny: gone on with" in said.read_text() + said_too.read_text()
 
 
+def test_run_that_nobody_else_begins_again_is_retried_and_left_after_its_third_crash(
+    fleet: Fleet,
+) -> None:
+    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    with _patrol(fleet) as said, _patrol(fleet) as said_too:
+        for _ in range(2):
+            _take_and_crash(fleet, run)
+            wait_for("another attempt", lambda: _awaits_retry(fleet, run))
+        _take_and_crash(fleet, run)
+        wait_for("word of it", lambda: "crashed 3 times" in said.read_text() or None)
+        wait_for("word of it", lambda: "crashed 3 times" in said_too.read_text() or None)
+    assert fleet.ended(run).is_crashed()
+
+
+def test_retried_run_does_its_work(fleet: Fleet) -> None:
+    """After the dataset of the test before was made."""
+    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    fleet.set_state(run, Crashed())
+    with _patrol(fleet):
+        wait_for("another attempt", lambda: _awaits_retry(fleet, run))
+    with _worker(fleet):
+        assert fleet.ended(run).is_completed()
+
+
 def test_run_that_ends_while_it_is_asked_for_is_not_overlooked(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +176,19 @@ def _begun(fleet: Fleet, flow: str, parameters: dict[str, Any]) -> FlowRun:
         return client.create_flow_run_from_deployment(
             deployment.id, parameters=parameters, state=Running()
         )
+
+
+def _take_and_crash(fleet: Fleet, run: FlowRun) -> None:
+    """What a worker does that takes it and dies."""
+    with fleet.client() as client:
+        client.set_flow_run_state(run.id, Running(), force=True)
+    fleet.set_state(run, Crashed())
+
+
+def _awaits_retry(fleet: Fleet, run: FlowRun) -> bool | None:
+    with fleet.client() as client:
+        state = client.read_flow_run(run.id).state
+    return (state is not None and state.name == "AwaitingRetry") or None
 
 
 @contextmanager

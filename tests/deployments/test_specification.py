@@ -14,6 +14,7 @@ from prefect.utilities.callables import parameter_schema
 import flows
 from deployments.pools import POOLS, VARIABLES
 from deployments.specification import SPECIFICATION, read_specification
+from flows.retry_crashed import RETRIED
 from flows.training_plans import EvaluatePlan, PretrainPlan
 
 ROOT = "s3://bucket/prefix"
@@ -48,6 +49,15 @@ def test_gpu_pools_have_the_flows_that_dispatch_expects_there() -> None:
     }
     assert found == {name: on_gpus.get(name, "cpu") for name in found}
     assert set(found.values()) == set(POOLS)
+
+
+def test_crashed_run_is_begun_again_by_one_other_and_no_two() -> None:
+    by_dispatch = {"write-report-shard", "paint-image-shard", "judge-image-shard", "study-cell"}
+    by_resuming = {"generate-dataset", "resume-dataset"}  # of the latter a person
+    (retry,) = (one for one in SPECIFIED if one.name == "retry-crashed-run")
+    (trigger,) = retry.triggers
+    assert trigger.match_related["prefect.resource.name"] == list(RETRIED)
+    assert {*RETRIED} | by_dispatch | by_resuming | {retry.name} == {one.name for one in SPECIFIED}
 
 
 def test_prefect_yaml_in_the_root_is_the_packaged_one() -> None:

@@ -250,6 +250,7 @@ def test_runs_whose_process_is_gone_are_found_crashed_and_gone_on_with(fleet: Fl
             "plan": plan,
             "root": str(fleet.root),
         }
+        assert _only_run(fleet, "retry-crashed-run").parameters == {"run_id": str(stuck.id)}
 
 
 def test_worker_that_dies_is_started_again(fleet: Fleet) -> None:
