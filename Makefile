@@ -55,7 +55,7 @@ $(SMOLLM): | $(VLLM)
 demo: setup
 	$(BIN)/cxr-factory demo --root $(ROOT)
 
-test: lint types imports unit served
+test: lint types imports unit kills served
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -67,10 +67,10 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-unit: setup
-	$(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm and not chaos"
+unit: setup  ## one thread each: three processes share the cores as it is
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm and not chaos"
 
-kills: setup  ## ten, of all that a fleet has: five minutes of both cores, so never beside other tests
+kills: setup  ## ten, of all that a fleet has: six minutes, never beside other tests
 	$(BIN)/pytest -rs -m chaos tests/deployments/test_chaos.py
 
 served: smollm2  ## what needs a real vLLM, which takes every core: after the others, one by one

@@ -27,6 +27,7 @@ from tests.flows.patient import identities, patient_painter, patient_plan
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 AWAY_SECONDS = 15.0
+STOP_SECONDS = 90.0  # as systemd waits; a worker takes seconds, and once on a busy machine minutes
 SILENT_FOR = timedelta(seconds=45)  # a heartbeat comes every 30
 PAINT = "paint-image-shard"
 
@@ -95,8 +96,7 @@ def test_worker_that_is_shut_down_leaves_its_shard_to_another(
         with process_worker(fleet, "stopped") as pid:
             command = _generate(fleet, _written(fleet, "stopped"), shard_units=4)
             lost = _paint_run(fleet, "Running")
-            os.kill(pid, signal.SIGTERM)
-            wait_for("the end of its processes", lambda: _no_engine(fleet))
+            _stop_as_a_supervisor(fleet, pid)
         hold.unlink()
         with process_worker(fleet, "another"):
             _ended_well(command)
@@ -180,6 +180,16 @@ def test_inline_command_cancelled_in_prefect_is_cancelled_at_once(fleet: Fleet) 
     _cancelled_at_once(fleet, command)
     wait_for("the end of its engine", lambda: _no_engine(fleet))
     (fleet.folder / "hold").unlink()
+
+
+def _stop_as_a_supervisor(fleet: Fleet, worker: int) -> None:
+    """Tell a worker to end; kill it and all that it started if it does not (systemd's way)."""
+    os.kill(worker, signal.SIGTERM)
+    try:
+        wait_for("the end of its processes", lambda: _no_engine(fleet), STOP_SECONDS)
+    except AssertionError:
+        os.killpg(worker, signal.SIGKILL)
+        wait_for("the end of its processes", lambda: _no_engine(fleet))
 
 
 def _cancelled_at_once(fleet: Fleet, command: "subprocess.Popen[str]") -> None:
