@@ -68,7 +68,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup  ## one thread each: three processes share the cores as it is
-	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n 3 --dist loadfile -m "not vllm and not chaos"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n 3 --dist loadfile --no-loadscope-reorder -m "not vllm and not chaos"
 
 kills: setup  ## ten, of all that a fleet has: six minutes, never beside other tests
 	$(BIN)/pytest -rs -m chaos tests/deployments/test_chaos.py

@@ -11,6 +11,19 @@ settings.register_profile("factory", derandomize=True, deadline=None)
 settings.load_profile("factory")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with servers of their own first, then those of flows: each takes minutes.
+
+    Small ones then fill up the end, where a long one would keep one process busy and the rest idle.
+    """
+    served = {item.path for item in items if any(item.iter_markers("server"))}
+
+    def turn(item: pytest.Item) -> int:
+        return 0 if item.path in served else 1 if item.path.parent.name == "flows" else 2
+
+    items.sort(key=turn)  # stable: within a module nothing changes places
+
+
 def pytest_runtest_setup() -> None:
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 

@@ -25,6 +25,7 @@ from deployments.lookout import (
     server_time,
 )
 from deployments.workers import WorkerPlace
+from flows.retry_crashed import begin_again
 from tests.flows.fleet import Fleet, prefect_server, processes_with, wait_for
 from tests.flows.patient import patient_painter, patient_plan
 
@@ -140,6 +141,18 @@ def test_run_that_nobody_else_begins_again_is_retried_and_left_after_its_third_c
         wait_for("word of it", lambda: "crashed 3 times" in said.read_text() or None)
         wait_for("word of it", lambda: "crashed 3 times" in said_too.read_text() or None)
     assert fleet.ended(run).is_crashed()
+
+
+def test_retry_of_a_run_that_has_gone_on_or_is_gone_does_nothing(fleet: Fleet) -> None:
+    run = _begun(fleet, "publish-dataset", {"dataset": "tiny"})
+    with fleet.client() as client:
+        assert "it has gone on since its crash" in begin_again(client, run.id)
+        fleet.set_state(run, Crashed(message="power cut"))
+        said = begin_again(client, run.id)
+        assert said.endswith("begun again in 10 s, after crash 1 of at most 3: power cut")
+        assert "it has gone on since its crash" in begin_again(client, run.id), "another asked too"
+        client.delete_flow_run(run.id)
+        assert "deleted since its crash" in begin_again(client, run.id)
 
 
 def test_retried_run_does_its_work(fleet: Fleet) -> None:
