@@ -19,6 +19,7 @@ from torchmetrics.detection import MeanAveragePrecision
 MGCA_THRESHOLDS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 COCO_THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 MAX_DETECTIONS = 100  # of a finding in an image, the best; COCO's rule
+_WEIGHTS_AT_ONCE = 8_000_000  # of resamples by detections: 64 MB an array, and there are some
 RECALLS = np.linspace(0, 1, 101)  # at which COCO reads the precision
 
 
@@ -90,11 +91,17 @@ def resampled_precisions(
     hits_TD = np.concatenate([hits(*pair, thresholds) for pair in pairs], axis=1)
     image_of_D = np.repeat(np.arange(len(pairs)), [len(one.scores_D) for one, _ in pairs])
     order = np.argsort(-scores_D, kind="stable")
-    weights_RD = weights_RN[:, image_of_D[order]].astype(np.float64)
-    num_known_R = weights_RN.astype(np.float64) @ np.array([len(b.scores_D) for _, b in pairs])
-    return np.stack(
-        [_weighted_precision(hits_D[order], weights_RD, num_known_R) for hits_D in hits_TD], axis=1
-    )
+    num_known_N = np.array([len(boxes.scores_D) for _, boxes in pairs])
+    at_once = max(1, _WEIGHTS_AT_ONCE // max(1, len(order)))
+    precisions_RT = np.empty((len(weights_RN), len(hits_TD)))
+    for first in range(0, len(weights_RN), at_once):
+        drawn_RN = weights_RN[first : first + at_once].astype(np.float64)
+        weights_RD, num_known_R = drawn_RN[:, image_of_D[order]], drawn_RN @ num_known_N
+        for place, hits_D in enumerate(hits_TD):
+            precisions_RT[first : first + at_once, place] = _weighted_precision(
+                hits_D[order], weights_RD, num_known_R
+            )
+    return precisions_RT
 
 
 def hits(found: Boxes, known: Boxes, thresholds: Sequence[float]) -> NDArray[np.bool_]:

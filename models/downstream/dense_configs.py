@@ -1,10 +1,13 @@
 """What a user may set about segmentation and detection. Light: imports no torch."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field, field_validator
 
+from models.downstream.dense_measures import DETECTION_JUDGED, SEGMENTATION_JUDGED
 from models.downstream.few_labels import TrainedConfig
+from models.downstream.metrics import metric_name, share_name
 from models.vocabulary.findings import Finding
 
 
@@ -49,6 +52,10 @@ class SegmentationConfig(DenseConfig):
         description="Channels of the decoder at the image's own size, doubled at each coarser one",
     )
 
+    def judgeable(self) -> list[str]:
+        """Names of the figures that a study may judge."""
+        return _at_each(self.shares, SEGMENTATION_JUDGED)
+
 
 class DetectionConfig(DenseConfig):
     """FCOS on a pyramid of the image tower's maps; a look is at the mAP of validation images."""
@@ -56,3 +63,11 @@ class DetectionConfig(DenseConfig):
     pyramid_width: int = Field(
         64, ge=32, le=512, multiple_of=32, description="Channels of the pyramid and of the heads"
     )
+
+    def judgeable(self) -> list[str]:
+        """Names of the figures that a study may judge."""
+        return _at_each(self.shares, DETECTION_JUDGED)
+
+
+def _at_each(shares: Sequence[float], measures: Sequence[str]) -> list[str]:
+    return [metric_name(share_name(share), measure) for share in shares for measure in measures]

@@ -4,7 +4,6 @@ Shape suffixes: N images, F findings, B batch, D boxes, T thresholds, R resample
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from models.downstream.average_precision import (
 from models.downstream.best_weights import train_to_best
 from models.downstream.boxed_images import BoxedImages, BoxedSplits
 from models.downstream.dense_configs import DetectionConfig
+from models.downstream.dense_measures import DetectionMeasure
 from models.downstream.dense_results import DenseResult, Measured
 from models.downstream.dense_shares import Trained, measure_dense_shares
 from models.downstream.detector import (
@@ -37,20 +37,6 @@ from models.downstream.stages import stages_of
 from models.vlp.images import as_drawn, as_input, draw_views, squares
 from models.vlp.model import VisionLanguageModel
 from models.vocabulary.findings import Finding
-
-
-class DetectionMeasure(StrEnum):
-    """Average precision of a finding over all images; 0 to 1 but the gains, -1 to 1.
-
-    Its mean over findings is the mAP.
-    """
-
-    MGCA = "ap_40_75"  # mean over IoU 0.40 to 0.75 in steps of 0.05
-    COCO = "ap_50_95"
-    UNTRAINED_MGCA = "untrained_ap_40_75"
-    UNTRAINED_COCO = "untrained_ap_50_95"
-    MGCA_GAIN = "ap_40_75_gain"  # over the untrained tower, on the same resamples
-    COCO_GAIN = "ap_50_95_gain"
 
 
 def evaluate_detection(

@@ -77,6 +77,10 @@ class GroundingConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of the resamples")
 
+    def judgeable(self) -> list[str]:
+        """Names of the figures that a study may judge."""
+        return [metric_name(measure) for measure in JUDGED]
+
 
 class Measure(StrEnum):
     """What is measured of each finding in each image, all 0 to 1 but the gain, -1 to 1."""
@@ -89,6 +93,10 @@ class Measure(StrEnum):
     FIXED_DICE = "fixed_map_dice"
     CHANCE = "chance_pointing_game"  # the mask's share of the image
     GAIN = "pointing_game_gain"  # over the fixed map, image by image
+
+
+# The higher, the better the model; the fixed map and chance see none.
+JUDGED = (Measure.POINTING_GAME, Measure.IOU, Measure.DICE, Measure.GAIN)
 
 
 @dataclass(frozen=True, slots=True)

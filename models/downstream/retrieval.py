@@ -45,6 +45,10 @@ class RetrievalConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of the resamples")
 
+    def judgeable(self) -> list[str]:
+        """Names of the figures that a study may judge: all."""
+        return [_recall_name(direction, depth) for direction in Direction for depth in DEPTHS]
+
 
 @dataclass(frozen=True)
 class ImageTexts:
@@ -110,7 +114,7 @@ class RetrievalResult:
     def figures(self) -> dict[str, Figure]:
         """What a study compares, by its name there."""
         return {
-            metric_name(direction, f"recall@{one.depth}"): one.figure
+            _recall_name(direction, one.depth): one.figure
             for direction, recalls in self.recalls.items()
             for one in recalls
         }
@@ -127,6 +131,10 @@ class RetrievalResult:
                 for direction, recalls in self.recalls.items()
             },
         }
+
+
+def _recall_name(direction: Direction, depth: int) -> str:
+    return metric_name(direction, f"recall@{depth}")
 
 
 def evaluate_retrieval(

@@ -4,7 +4,6 @@ Shape suffixes: N images, F findings, M measures, B batch, S image side, H and W
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from models.devices import device_named
 from models.downstream.best_weights import train_to_best
 from models.downstream.dense_configs import SegmentationConfig
+from models.downstream.dense_measures import SegmentationMeasure
 from models.downstream.dense_results import DenseResult, Measured
 from models.downstream.dense_shares import Trained, measure_dense_shares
 from models.downstream.map_scores import best_threshold, on_image, overlap
@@ -31,22 +31,6 @@ from models.vocabulary.findings import Finding
 FOCAL_WEIGHT = 10.0  # beside Dice, as in MGCA's public code
 HALF = 128  # of 0..255: a shrunk mask holds the pixels that it covers by half
 SCORE_BATCH = 64
-
-
-class SegmentationMeasure(StrEnum):
-    """What is measured of each finding in each image; all 0 to 1 but the gains, -1 to 1.
-
-    Dice and IoU of an image without the finding are 1 where nothing is marked, else 0 (MGCA).
-    """
-
-    DICE = "dice"
-    IOU = "iou"
-    SHOWN_DICE = "shown_dice"  # of the images that show the finding alone
-    UNTRAINED_DICE = "untrained_dice"
-    UNTRAINED_IOU = "untrained_iou"
-    UNTRAINED_SHOWN_DICE = "untrained_shown_dice"
-    DICE_GAIN = "dice_gain"  # over the untrained tower, image by image
-    SHOWN_DICE_GAIN = "shown_dice_gain"
 
 
 class SegmentationNet(nn.Module):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.downstream import average_precision
 from models.downstream.average_precision import (
     COCO_THRESHOLDS,
     MGCA_THRESHOLDS,
@@ -18,7 +19,8 @@ from models.downstream.average_precision import (
 )
 from models.downstream.boxed_images import BoxedImages, BoxedSplits, FindingBox, boxed
 from models.downstream.dense_configs import DetectionConfig, EncoderUse
-from models.downstream.detection import DetectionMeasure, evaluate_detection
+from models.downstream.dense_measures import DetectionMeasure
+from models.downstream.detection import evaluate_detection
 from models.downstream.detector import from_square, moved_boxes, to_square
 from models.downstream.masked_images import MaskedImages
 from models.vlp.configs import AugmentationConfig
@@ -97,6 +99,16 @@ def test_precision_of_weights_is_that_of_images_repeated() -> None:
     again = [np.repeat(np.arange(len(known)), counts)][0]
     expected = average_precisions([found[k] for k in again], [known[k] for k in again], 2, (0.5,))
     assert weighted[0, 0] == pytest.approx(expected[0], abs=0.02), "ties of a score aside"
+
+
+def test_precision_of_many_resamples_is_theirs_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, known = random_sets(5)
+    weights_RN = np.random.default_rng(0).integers(0, 3, (7, len(known))).astype(float)
+    whole = resampled_precisions(found, known, 0, MGCA_THRESHOLDS, weights_RN)
+    monkeypatch.setattr(average_precision, "_WEIGHTS_AT_ONCE", 1)
+    assert np.array_equal(
+        resampled_precisions(found, known, 0, MGCA_THRESHOLDS, weights_RN), whole, equal_nan=True
+    )
 
 
 def test_precision_of_known_answers() -> None:

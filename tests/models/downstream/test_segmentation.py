@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.downstream.dense_configs import EncoderUse, SegmentationConfig
+from models.downstream.dense_measures import SegmentationMeasure
 from models.downstream.dense_results import DenseResult
 from models.downstream.map_scores import overlap
 from models.downstream.masked_images import MaskedImages
 from models.downstream.masked_splits import MaskedSplits
 from models.downstream.segmentation import (
-    SegmentationMeasure,
     evaluate_segmentation,
     mask_squares,
     own_maps,
