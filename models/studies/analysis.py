@@ -6,6 +6,7 @@ from itertools import product
 
 from models.downstream.metrics import Interval
 from models.studies.estimates import Group, Place, group
+from models.studies.judging import JudgedDifference, judged_differences
 from models.studies.per_finding import (
     FindingDifference,
     Trend,
@@ -16,7 +17,7 @@ from models.studies.per_finding import (
 from models.studies.resampling import resamples_for
 from models.studies.results import Cell, StudyResults
 from models.studies.scored_tasks import ALL_VIEWS, by_task, measure_task
-from models.studies.significance import Compared, Verdict, compare, holm, verdict
+from models.studies.significance import Compared, Verdict, compare, corrected, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,13 @@ class GroupFacts:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All that the report states; see the types for what each part is."""
+    """All that the report states; see the types for what each part is.
+
+    Attributes:
+        margin: Of AUROC; a judged figure has its own.
+        num_resamples: Of AUROC; of a judged figure its cells kept their own.
+        num_comparisons: With a p-value, of AUROC and of judged figures.
+    """
 
     reference: str
     margin: float | None
@@ -100,6 +107,7 @@ class Analysis:
     cells: tuple[CellScore, ...]
     arms: tuple[ArmScore, ...]
     differences: tuple[Difference, ...]
+    judged: tuple[JudgedDifference, ...]
     findings: tuple[FindingDifference, ...]
     trends: tuple[Trend, ...]
 
@@ -118,7 +126,8 @@ def analyse(results: StudyResults, margin: float | None = None) -> Analysis:
     """
     _check_cells(results)
     tasks = by_task(results.scored)
-    planned = (len(results.arms) - 1) * len(results.algorithms) * len(tasks)
+    num_figures = len(tasks) + len(results.judged)
+    planned = (len(results.arms) - 1) * len(results.algorithms) * num_figures
     num_resamples = resamples_for(planned)
     groups = [
         group(view, algorithm, results.arms)
@@ -129,15 +138,24 @@ def analyse(results: StudyResults, margin: float | None = None) -> Analysis:
     reference, others = results.arms[0], results.arms[1:]
     main = [one for one in groups if one.of.view == ALL_VIEWS]
     compared = [_difference(one, arm, reference, planned) for one in groups for arm in others]
+    judged = list(judged_differences(results, planned))
+    family = [one.found if one.judged else None for one in compared]
+    found = list(corrected([*family, *(one.found for one in judged)]))
     return Analysis(
         reference=reference,
         margin=margin,
         num_resamples=num_resamples,
-        num_comparisons=sum(one.judged and one.found is not None for one in compared),
+        num_comparisons=sum(one is not None for one in found),
         groups=tuple(_facts(one) for one in groups),
         cells=tuple(score for one in groups for score in _cell_scores(one)),
         arms=tuple(_arm_score(one, arm) for one in groups for arm in results.arms),
-        differences=tuple(_judged(compared, margin)),
+        differences=tuple(
+            _judged(one, of, margin)
+            for one, of in zip(compared, found[: len(compared)], strict=True)
+        ),
+        judged=tuple(
+            one.judged_by(of) for one, of in zip(judged, found[len(compared) :], strict=True)
+        ),
         findings=tuple(
             of for one in main for arm in others for of in finding_differences(one, arm, reference)
         ),
@@ -218,13 +236,6 @@ def _lacking(of: Group, arm: str, reference: str) -> str:
     return "no finding has an AUROC" if of.shared_seeds(arm, reference) else "they share no seed"
 
 
-def _judged(differences: list[Difference], margin: float | None) -> Iterator[Difference]:
-    """The same with corrected p-values and verdicts, where they are among the comparisons."""
-    p_values = [one.found.p_value for one in differences if one.judged and one.found]
-    corrected = iter(holm(p_values))
-    for one in differences:
-        if one.judged and one.found:
-            found = replace(one.found, corrected_p=next(corrected))
-            yield replace(one, found=found, verdict=verdict(found, margin))
-        else:
-            yield one
+def _judged(one: Difference, found: Compared | None, margin: float | None) -> Difference:
+    """The same with its corrected p-value and verdict, where it is among the comparisons."""
+    return replace(one, found=found, verdict=verdict(found, margin)) if found else one

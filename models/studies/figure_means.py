@@ -1,14 +1,15 @@
 """Means over seeds of figures that are no AUROC, and differences between arms, with intervals.
 
 Drawn as AUROCs are (`resampling.py`): patients by the draws that every cell kept of its figures,
-which are the same draws for all cells, and seeds beside them. Nothing is tested here.
+which are the same draws for all cells, and seeds beside them. Nothing is tested here; `judging.py`
+tests what a plan named.
 
 Shape suffixes: R resamples, S seeds.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +34,19 @@ class FigureMean:
 
     Attributes:
         seeds: Those in which it is defined; of a difference, on both sides.
-        interval: 95 % over patients and seeds; None where cells kept no draws.
+        draws_R: The same in every resample of patients and seeds; None where cells kept no draws.
     """
 
     arm: str
     place: FigurePlace
     seeds: tuple[int, ...]
     value: float
-    interval: Interval | None
+    draws_R: NDArray[np.float64] | None = field(repr=False, compare=False)
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % over patients and seeds; None without draws."""
+        return None if self.draws_R is None else percentile_interval(self.draws_R, CONFIDENCE)
 
 
 _BySeed = Mapping[int, MeasuredFigure]
@@ -92,7 +98,7 @@ def _mean(
     if draws_SR is None:
         return FigureMean(arm, place, seeds, value, None)
     draws_R = draws_SR.mean(axis=0) + seed_distances(values_S, draws_SR.shape[1])
-    return FigureMean(arm, place, seeds, value, percentile_interval(draws_R, CONFIDENCE))
+    return FigureMean(arm, place, seeds, value, draws_R)
 
 
 def _less(

@@ -34,10 +34,13 @@ def limits(results: StudyResults, analysis: Analysis) -> list[str]:
         if one.rare and one.place.view == ALL_VIEWS
     ]
     if analysis.num_comparisons > 1:
+        judged, alone = "macro AUROC", "single findings and projections"
+        if analysis.judged:
+            judged += " and of the figures that the plan judges"
+            alone = "single findings, projections and other figures"
         lines.append(
             f"P-values are corrected for {count_words(analysis.num_comparisons, 'comparison')} of "
-            "macro AUROC. Intervals of single findings and projections are not: of twenty, one "
-            "misses its truth by chance."
+            f"{judged}. Intervals of {alone} are not: of twenty, one misses its truth by chance."
         )
     lines.append("No difference shown does not mean that there is none.")
     return lines

@@ -10,7 +10,11 @@ from re import sub
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from models.studies.analysis import Analysis, analyse
-from models.studies.figure_sections import figure_difference_grid, figure_grid
+from models.studies.figure_sections import (
+    figure_difference_grid,
+    figure_grid,
+    judged_grid,
+)
 from models.studies.limits import limits
 from models.studies.plots import StudyPlot, curve_plot, forest_plot, frequency_plot, long_tail_plot
 from models.studies.results import StudyResults
@@ -26,7 +30,14 @@ from models.studies.sections import (
     view_grids,
 )
 from models.studies.tables import study_tables
-from models.studies.wording import arm_summary, cell_words, place_words, verdict_words
+from models.studies.wording import (
+    arm_summary,
+    cell_words,
+    figure_place_words,
+    judged_words,
+    place_words,
+    verdict_words,
+)
 
 NOTICE = "Synthetic images: not for clinical use"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -66,6 +77,7 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         "scores": arm_grids(results, analysis),
         "cells": cell_grid(analysis),
         "differences": difference_grid(analysis),
+        "judged": judged_grid(analysis),
         "views": view_grids(results, analysis),
         "groups": [
             (place_words(one.place), group_words(one))
@@ -75,7 +87,7 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
         "finding_parts": list(_finding_parts(results, analysis)),
         "trends": trend_grid(analysis),
         "curve_plots": [plot for one in results.algorithms if (plot := curve_plot(results, one))],
-        "figures": figure_grid(results),
+        "figures": figure_grid(results, analysis),
         "figure_differences": figure_difference_grid(results),
         "failed": [(cell_words(one.cell), one.reason) for one in results.failed],
         "limits": limits(results, analysis),
@@ -95,12 +107,17 @@ def write_report(results: StudyResults, margin: float | None = None) -> dict[str
 def arm_verdicts(analysis: Analysis, results: StudyResults) -> Iterator[ArmVerdict]:
     """Of every arm but the reference, in the plan's order."""
     for arm in results.arms[1:]:
-        comparisons = tuple(
+        comparisons = [
             (place_words(one.place), verdict_words(analysis, one))
             for one in analysis.differences
             if one.arm == arm and one.judged
-        )
-        yield ArmVerdict(arm, arm_summary(analysis, arm), comparisons)
+        ]
+        comparisons += [
+            (figure_place_words(one.place), judged_words(analysis, one))
+            for one in analysis.judged
+            if one.arm == arm
+        ]
+        yield ArmVerdict(arm, arm_summary(analysis, arm), tuple(comparisons))
 
 
 def _finding_parts(

@@ -72,6 +72,21 @@ class MeasuredFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedFigure:
+    """A figure that is no AUROC and on which the study's verdicts rest too.
+
+    Attributes:
+        task: As of a `MeasuredFigure`.
+        metric: Likewise; the higher the better.
+        margin: A difference in it that does not matter; None: nothing is said of equivalence.
+    """
+
+    task: str
+    metric: str
+    margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LossCurve:
     """Loss of a training by step: both of one length."""
 
@@ -101,6 +116,7 @@ class StudyResults:
         how_made: A line for each arm: its data and how many pairs.
         training_counts: For each arm, how many training pairs speak of each finding as present.
         cannot_show: Limits of the study, a line each, from its plan.
+        judged: Chosen before the study; their comparisons are corrected together with AUROC's.
     """
 
     name: str
@@ -115,3 +131,4 @@ class StudyResults:
     how_made: Mapping[str, str] = field(default_factory=dict)
     training_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cannot_show: tuple[str, ...] = ()
+    judged: tuple[JudgedFigure, ...] = ()

@@ -3,8 +3,8 @@
 Shape suffixes: R resamples.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     WORSE = "worse"
     EQUIVALENT = "equivalent within the margin"
     NOT_SHOWN = "no difference shown"
+    TOO_FEW_DRAWS = "too few draws to tell"
     NOT_COMPARED = "not compared"
 
 
@@ -36,6 +37,7 @@ class Compared:
         corrected_interval: At the level that the correction for all comparisons leaves
             (Bonferroni): all of them hold their truth in 95 % of studies.
         corrected_p: For all comparisons of the study; None where it is none of them.
+        num_comparisons: That the study planned, and `corrected_interval` is for.
     """
 
     value: float
@@ -43,6 +45,25 @@ class Compared:
     p_value: float
     corrected_interval: Interval
     corrected_p: float | None = None
+    num_comparisons: int = 1
+
+    @property
+    def num_draws(self) -> int:
+        """Resamples in which the difference has a value."""
+        return self.interval.num_resamples
+
+    @property
+    def smallest_p(self) -> float:
+        """What `two_sided_p` is at least, by so many draws."""
+        return 2 / (1 + self.num_draws)
+
+    @property
+    def has_enough_draws(self) -> bool:
+        """Whether the smallest p-value survives any correction for the planned comparisons.
+
+        With fewer draws the corrected interval ends within the outermost of them, too narrow.
+        """
+        return self.num_comparisons * self.smallest_p < LEVEL
 
     @property
     def smallest_shown(self) -> float:
@@ -62,7 +83,8 @@ def compare(value: float, draws_R: NDArray[np.float64], num_comparisons: int) ->
     wide = percentile_interval(draws_R, 1 - LEVEL / num_comparisons)
     if interval is None or wide is None:
         return None
-    return Compared(value, interval, two_sided_p(draws_R), wide)
+    p_value = two_sided_p(draws_R)
+    return Compared(value, interval, p_value, wide, num_comparisons=num_comparisons)
 
 
 def two_sided_p(differences_R: NDArray[np.float64]) -> float:
@@ -89,6 +111,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def corrected(family: Sequence[Compared | None]) -> Iterator[Compared | None]:
+    """All comparisons of a study with their corrected p-values; None stays what has no figure."""
+    p_values = iter(holm([one.p_value for one in family if one]))
+    for one in family:
+        yield replace(one, corrected_p=next(p_values)) if one else None
+
+
 def verdict(compared: Compared | None, margin: float | None = None) -> Verdict:
     """Of one comparison.
 
@@ -97,12 +126,13 @@ def verdict(compared: Compared | None, margin: float | None = None) -> Verdict:
         margin: A difference that does not matter, fixed before the study; None: no statement of
             equivalence. It is made if the whole corrected interval lies within: a claim of
             equivalence may err by chance as one of a difference may, and is corrected alike.
+            Too few draws claim none, and where they show no difference, that says nothing.
     """
     if compared is None:
         return Verdict.NOT_COMPARED
-    wide = compared.corrected_interval
-    if margin is not None and max(-wide.low, wide.high) < margin:
+    wide, enough = compared.corrected_interval, compared.has_enough_draws
+    if margin is not None and enough and max(-wide.low, wide.high) < margin:
         return Verdict.EQUIVALENT
     if compared.corrected_p is not None and compared.corrected_p < LEVEL:
         return Verdict.BETTER if compared.value > 0 else Verdict.WORSE
-    return Verdict.NOT_SHOWN
+    return Verdict.NOT_SHOWN if enough else Verdict.TOO_FEW_DRAWS

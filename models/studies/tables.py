@@ -9,6 +9,7 @@ from models.downstream.metrics import Interval
 from models.studies.analysis import Analysis, Difference
 from models.studies.estimates import Place
 from models.studies.figure_means import figure_differences
+from models.studies.judging import JudgedDifference
 from models.studies.results import StudyResults
 
 Value = str | int | float | None
@@ -43,7 +44,7 @@ def study_tables(results: StudyResults, analysis: Analysis) -> list[Table]:
         _left_out(analysis),
         _curves(results),
         _figures(results),
-        _figure_differences(results),
+        _figure_differences(results, analysis),
         _failed(results),
     ]
 
@@ -168,21 +169,29 @@ def _figures(results: StudyResults) -> Table:
     )
 
 
-def _figure_differences(results: StudyResults) -> Table:
-    return Table(
-        "figure_differences",
-        (
-            *("arm", "reference", "algorithm", "task", "metric", "num_seeds"),
-            *("difference", "low", "high"),
-        ),
-        [
-            (
-                *(one.arm, results.arms[0], one.place.algorithm, one.place.task),
-                *(one.place.metric, len(one.seeds), one.value, *_bounds(one.interval)),
-            )
-            for one in figure_differences(results)
-        ],
-    )
+def _figure_differences(results: StudyResults, analysis: Analysis) -> Table:
+    """Of every figure; where some are judged, with what was found of those."""
+    judged = {(one.place, one.arm): one for one in analysis.judged}
+    measured = {(one.place, one.arm): one for one in figure_differences(results)}
+    names = ("p", "corrected_p", "verdict", "reason") if judged else ()
+    rows: list[tuple[Value, ...]] = []
+    for of in dict.fromkeys((*measured, *judged)):
+        (place, arm), one = of, measured.get(of)
+        found = (one.value, *_bounds(one.interval)) if one else (None,) * 3
+        start = (arm, analysis.reference, place.algorithm, place.task, place.metric)
+        num_seeds = len(one.seeds) if one else 0
+        judgement = _judgement(judged.get(of)) if judged else ()
+        rows.append((*start, num_seeds, *found, *judgement))
+    columns = ("arm", "reference", "algorithm", "task", "metric", "num_seeds")
+    return Table("figure_differences", (*columns, "difference", "low", "high", *names), rows)
+
+
+def _judgement(one: JudgedDifference | None) -> tuple[Value, ...]:
+    """P-values, verdict and reason; nothing of what is not judged."""
+    if one is None:
+        return (None,) * 4
+    p_values = (one.found.p_value, one.found.corrected_p) if one.found else (None, None)
+    return (*p_values, one.verdict, one.reason)
 
 
 def _failed(results: StudyResults) -> Table:

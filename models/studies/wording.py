@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from models.downstream.metrics import Interval
 from models.studies.analysis import Analysis, Difference
 from models.studies.estimates import Place
+from models.studies.figure_means import FigurePlace
+from models.studies.judging import JudgedDifference
 from models.studies.per_finding import LEAST_PATIENTS
 from models.studies.results import Cell
 from models.studies.significance import LEVEL, Compared, Verdict
@@ -64,6 +66,11 @@ def place_words(place: Place) -> str:
     return f"{place.task}, {place.algorithm}"
 
 
+def figure_place_words(place: FigurePlace) -> str:
+    """Such as "segmentation/siim: 100% of labels, dice, convirt"."""
+    return f"{place.task}: {place.metric}, {place.algorithm}"
+
+
 def finding_words(finding: str) -> str:
     """A finding's name for people: "Pleural Thickening"."""
     return finding.replace("_", " ")
@@ -71,7 +78,10 @@ def finding_words(finding: str) -> str:
 
 def arm_summary(analysis: Analysis, arm: str) -> str:
     """What all comparisons of an arm come to, in one sentence."""
-    judged = [one for one in analysis.differences if one.arm == arm and one.judged]
+    judged: list[Difference | JudgedDifference] = [
+        one for one in analysis.differences if one.arm == arm and one.judged
+    ]
+    judged += [one for one in analysis.judged if one.arm == arm]
     if not judged:
         return "Nothing was measured."
     verdicts = [one.verdict for one in judged]
@@ -89,22 +99,39 @@ def verdict_words(analysis: Analysis, one: Difference) -> str:
     """One comparison in a sentence or more: what was found, how sure it is, what it rests on."""
     if one.found is None:
         return f"Not compared: {one.reason}."
-    said = _finding_words(analysis, one, one.found)
+    said = _comparison_words(analysis, one.found, one.verdict, analysis.margin)
     if one.verdict in (Verdict.BETTER, Verdict.WORSE):
         said += _view_words(analysis, one)
     return said + _common_words(one) + _seed_caution(one.seeds)
 
 
-def _finding_words(analysis: Analysis, one: Difference, found: Compared) -> str:
+def judged_words(analysis: Analysis, one: JudgedDifference) -> str:
+    """The same of a figure that is no AUROC."""
+    if one.found is None:
+        return f"Not compared: {one.reason}."
+    said = _comparison_words(analysis, one.found, one.verdict, one.margin)
+    return said + _seed_caution(one.seeds)
+
+
+def _comparison_words(
+    analysis: Analysis, found: Compared, verdict: Verdict, margin: float | None
+) -> str:
     size = difference_words(found.value, found.interval)
-    if one.verdict is Verdict.EQUIVALENT:
+    if verdict is Verdict.EQUIVALENT:
         wide = difference_words(found.value, found.corrected_interval)
         return (
-            f"Equivalent within ±{analysis.margin}: the whole interval lies inside, at the level "
+            f"Equivalent within ±{margin}: the whole interval lies inside, at the level "
             f"that {count_words(analysis.num_comparisons, 'comparison')} leave: {wide}."
         )
-    if one.verdict is not Verdict.NOT_SHOWN:
-        return f"{one.verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."
+    if verdict is Verdict.TOO_FEW_DRAWS:
+        smallest = p_words(min(1.0, found.num_comparisons * found.smallest_p))
+        return (
+            f"Too few draws to tell: {size}, p {p_words(found.p_value)}. The smallest p-value of "
+            f"{found.num_draws:,} draws is {found.smallest_p:.2g}, and {smallest} once corrected "
+            f"for {count_words(found.num_comparisons, 'comparison')}."
+        )
+    if verdict is not Verdict.NOT_SHOWN:
+        return f"{verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."
     said = (
         f"No difference shown: {size}, corrected p {p_words(found.corrected_p)}. A difference "
         f"smaller than about {found.smallest_shown:.3f} could not have been shown."

@@ -16,7 +16,7 @@ from tests.models.studies.made_studies import study
 TASK, METRIC = "segmentation/x", "100% of labels, dice"
 
 
-def measured(cell: Cell, dice_N: NDArray[np.float64], num_resamples: int = 400) -> MeasuredFigure:
+def measured(cell: Cell, dice_N: NDArray[np.float64], num_resamples: int) -> MeasuredFigure:
     """As an evaluation measures a mean over images, two of a patient."""
     patients = [f"p{number // 2}" for number in range(len(dice_N))]
     weights_RN = resample_weights(patients, num_resamples, seed=0)
@@ -26,7 +26,11 @@ def measured(cell: Cell, dice_N: NDArray[np.float64], num_resamples: int = 400) 
 
 
 def made(
-    arms: dict[str, float], seeds: tuple[int, ...], luck: float, trial: int = 0
+    arms: dict[str, float],
+    seeds: tuple[int, ...],
+    luck: float,
+    trial: int = 0,
+    num_resamples: int = 400,
 ) -> StudyResults:
     """Dice of 60 images that are hard or easy for all arms alike."""
     random = np.random.default_rng(trial)
@@ -35,6 +39,7 @@ def made(
         measured(
             Cell(arm, "convirt", seed),
             mean + images_N + random.normal(0, 0.05, 60) + luck * random.normal(),
+            num_resamples,
         )
         for seed in seeds
         for arm, mean in arms.items()
