@@ -68,4 +68,5 @@ def study_results(work: StudyWork, arms: PinnedArms) -> StudyResults:
         how_made={arm.name: arm.made(work.root) for arm in arms.arms},
         training_counts={arm.name: arm.findings for arm in arms.arms},
         cannot_show=(*plan.cannot_show, *labels_not_asked(work)),
+        judged=tuple(one.figure for one in plan.judged),
     )

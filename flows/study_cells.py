@@ -56,7 +56,7 @@ def study_cell(cell: CellRef) -> str:
     plan, one = work.plan, cell.cell
     data = read_arms(work).data_of(cell.arm).parts()
     trained = train_mixture(work.root, plan.model_name(one), data, plan.model_of(one))
-    asked = cell_evaluation(plan.evaluation, one, trained.run, work.root)
+    asked = cell_evaluation(plan, one, trained.run, work.root)
     began = time.perf_counter()
     measured = evaluate(asked.plan, work.root)
     seconds = time.perf_counter() - began

@@ -16,6 +16,7 @@ from flows.downstream_plans import (
     DownstreamTask,
     RetrievalTask,
 )
+from flows.end_points import EndPoint, require_judgeable
 from flows.plans import DatasetPlan, Name, Plan
 from flows.training_data_plans import CorpusSource, Mixture, ReleaseSource
 from flows.training_plans import CorpusSet, EvaluatePlan, EvaluationSet
@@ -162,6 +163,13 @@ class StudyPlan(Plan):
         description="Difference in AUROC that would not matter to you, fixed before the study. "
         "None: the report says nothing of equivalence.",
     )
+    judged: tuple[EndPoint, ...] = Field(
+        (),
+        max_length=100,
+        description="Figures that are no AUROC (Dice, mAP, recall) and are judged too, chosen "
+        "before the study: their p-values are corrected together with those of AUROC, so that each "
+        "more makes differences harder to show.",
+    )
     cannot_show: tuple[str, ...] = Field(
         (), max_length=100, description="Limits of the study, a line each, for its report."
     )
@@ -219,6 +227,8 @@ class StudyPlan(Plan):
         _require_different("seeds", map(str, self.seeds))
         _require_different("corpora", (one.name for one in self.corpora))
         _require_different("datasets", (one.name for one in self.datasets))
+        _require_different("judged figures", (f"{one.task}: {one.metric}" for one in self.judged))
+        require_judgeable(self.judged, self.evaluation.tasks)
         if (negative := min(self.seeds)) < 0:
             raise ValueError(f"seeds must be 0 or more, got {negative}; name another")
         longest = max((self.model_name(cell) for cell in self.cells), key=len)

@@ -137,4 +137,8 @@ def open_study(root: str, name: str) -> StudyWork:
 
 
 def _content(plan: StudyPlan) -> dict[str, Any]:
-    return plan.model_dump(mode="json", exclude=_NOT_CONTENT)
+    """What is compared; a study that judges no figure beside AUROC is as before there were any."""
+    content = plan.model_dump(mode="json", exclude=_NOT_CONTENT)
+    if not plan.judged:
+        del content["judged"]
+    return content
