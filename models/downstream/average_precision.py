@@ -5,7 +5,8 @@ mean over images, so for intervals it is computed here once more, an image of we
 w images. An image without detections counts: what it hides is missed. (MGCA's public code skips
 such images.)
 
-Shape suffixes: N images, F findings, D detections, G boxes, T thresholds, R resamples.
+Shape suffixes: N images, F findings, D detections, H of them right, G boxes, T thresholds,
+R resamples.
 """
 
 from collections.abc import Sequence
@@ -96,10 +97,12 @@ def resampled_precisions(
     precisions_RT = np.empty((len(weights_RN), len(hits_TD)))
     for first in range(0, len(weights_RN), at_once):
         drawn_RN = weights_RN[first : first + at_once].astype(np.float64)
-        weights_RD, num_known_R = drawn_RN[:, image_of_D[order]], drawn_RN @ num_known_N
+        weights_RD = drawn_RN[:, image_of_D[order]]
+        asked_RD, num_known_R = np.cumsum(weights_RD, axis=1), drawn_RN @ num_known_N
         for place, hits_D in enumerate(hits_TD):
+            right = np.flatnonzero(hits_D[order])
             precisions_RT[first : first + at_once, place] = _weighted_precision(
-                hits_D[order], weights_RD, num_known_R
+                weights_RD[:, right], asked_RD[:, right], num_known_R
             )
     return precisions_RT
 
@@ -139,19 +142,27 @@ def overlaps(first_D4: NDArray[np.float64], second_G4: NDArray[np.float64]) -> N
 
 
 def _weighted_precision(
-    hits_D: NDArray[np.bool_], weights_RD: NDArray[np.float64], num_known_R: NDArray[np.float64]
+    weights_RH: NDArray[np.float64], asked_RH: NDArray[np.float64], num_known_R: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Average precision of detections in falling order of score, (R,)."""
-    right_RD = np.cumsum(weights_RD * hits_D, axis=1)
-    asked_RD = np.cumsum(weights_RD, axis=1)
-    precision_RD = right_RD / (asked_RD + np.spacing(1))
-    best_after_RD = np.maximum.accumulate(precision_RD[:, ::-1], axis=1)[:, ::-1]
+    """Average precision, (R,), from the right detections alone, H of them, the surest first.
+
+    A wrong one raises no recall and lowers precision, so that the best precision from some recall
+    on is that of a right one.
+
+    Args:
+        weights_RH: Of each right detection.
+        asked_RH: Of all detections as sure or surer.
+        num_known_R: Of the boxes.
+    """
+    right_RH = np.cumsum(weights_RH, axis=1)
+    precision_RH = right_RH / (asked_RH + np.spacing(1))
+    best_after_RH = np.maximum.accumulate(precision_RH[:, ::-1], axis=1)[:, ::-1]
     values_R = np.full(len(num_known_R), np.nan)
     for row, num_known in enumerate(num_known_R):
         if num_known > 0:
-            places = np.searchsorted(right_RD[row] / num_known, RECALLS, side="left")
-            reached = places[places < len(hits_D)]
-            values_R[row] = best_after_RD[row, reached].sum() / len(RECALLS)
+            places = np.searchsorted(right_RH[row] / num_known, RECALLS, side="left")
+            reached = places[places < right_RH.shape[1]]
+            values_R[row] = best_after_RH[row, reached].sum() / len(RECALLS)
     return values_R
 
 
