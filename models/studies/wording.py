@@ -128,7 +128,7 @@ def _comparison_words(
         return (
             f"Too few draws to tell: {size}, p {p_words(found.p_value)}. The smallest p-value of "
             f"{found.num_draws:,} draws is {found.smallest_p:.2g}, and {smallest} once corrected "
-            f"for {count_words(found.num_comparisons, 'comparison')}."
+            f"for {count_words(found.num_comparisons, 'planned comparison')}."
         )
     if verdict is not Verdict.NOT_SHOWN:
         return f"{verdict.title()}: {size}, corrected p {p_words(found.corrected_p)}."

@@ -153,7 +153,7 @@ def test_draws_too_few_for_the_correction_are_no_finding(num_draws: int, verdict
     files = write_report(results)
     if few:
         assert files["verdict.txt"].startswith(b"synthetic: Too few draws to tell in 2 of 2")
-        words = "The smallest p-value of 78 draws is 0.025, and 0.051 once corrected for 2 compar"
+        words = "The smallest p-value of 78 draws is 0.025, and 0.051 once corrected for 2 planned"
         assert words in files["report.md"].decode()
         assert "could not have been shown" not in files["report.md"].decode()
 

@@ -1,6 +1,7 @@
 """The report as a person opens it: a file in Chromium, in the light, the dark, on a phone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from models.studies.report import write_report
+from models.studies.results import JudgedFigure
 from tests.browser.chromium import chromium
 from tests.models.studies.made_studies import study
+from tests.models.studies.test_figure_means import METRIC, TASK, made
 
 _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 _LIGHT: dict[str, Any] = {"viewport": {"width": 1200, "height": 900}}
@@ -25,7 +28,9 @@ _LOOKS = {
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     arms = {"real": 1.0, "synthetic": 0.2, "mixed_with_a_name_that_is_long": 0.9, "cleaned": 1.0}
-    for name, content in write_report(study(arms)).items():
+    drawn = made(arms, (0, 1, 2), luck=0.01)
+    results = replace(study(arms), figures=drawn.figures, judged=(JudgedFigure(TASK, METRIC),))
+    for name, content in write_report(results).items():
         (folder / name).write_bytes(content)
     return folder / "report.html"
 
