@@ -51,6 +51,7 @@ class EngineProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: Connection[Any, Any] | None = None
         self._ready: Ready | None = None
+        self._max_batch_size = 1
         self._killed = False
 
     def start(self) -> None:
@@ -73,11 +74,15 @@ class EngineProcess:
             self._child.kill()
         self._send(self._config)
         self._ready = self._receive(START_TIMEOUT_SECONDS)
+        self._max_batch_size = self._ready.max_batch_size
 
     @property
     def max_batch_size(self) -> int:
-        """The station's own limit; starts the child if need be."""
-        return self._started().max_batch_size
+        """The station's own limit, as its child said at its last start; 1 before the first.
+
+        Starts none: who asks how much to take from a queue could tell nobody that a start failed.
+        """
+        return self._max_batch_size
 
     @property
     def info(self) -> EngineInfo:

@@ -130,6 +130,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             try:
                 engine = engine or self._open()
                 outcomes = engine.call([waiting.request for waiting in batch])
+                assert len(outcomes) == len(batch)
             except EngineOutOfMemory as error:
                 self._halve(batch, error)
             except Exception as error:  # noqa: BLE001 - the waiting units must hear every reason
@@ -137,6 +138,7 @@ class EngineQueue(Generic[RequestT, OutcomeT]):
             else:
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     waiting.future.set_result(outcome)
+        # Nothing above may raise: who waits for a driver that is gone waits for ever.
         if engine is not None:
             engine.stop()
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.engines import EngineInfo, Placement
 from storage.errors import EngineOutOfMemory, EngineUnavailable
@@ -20,8 +21,11 @@ class FakeConfig:
     deadly: frozenset[int] = frozenset()
     slow: frozenset[int] = frozenset()
     available: bool = True
+    deadly_while: str = ""  # a file: as long as it is there, opening ends the process
 
     def open(self) -> "FakeStation":
+        if self.deadly_while and Path(self.deadly_while).exists():
+            os._exit(9)
         if not self.available:
             raise EngineUnavailable("weights of 'fake' are missing; install fake-weights")
         return FakeStation(self)

@@ -80,6 +80,23 @@ def test_queue_dead_child_fails_its_batch_and_is_restarted() -> None:
         assert queue.submit(6).result(30) == (12, 1)
 
 
+def test_queue_child_that_dies_again_as_it_restarts_is_heard_of_and_restarted(
+    tmp_path: Path,
+) -> None:
+    fault = tmp_path / "fault"
+    config = FakeConfig(
+        Placement.PROCESS_PER_GPU_GROUP, deadly=frozenset({5}), deadly_while=str(fault)
+    )
+    with EngineQueue[int, tuple[int, int]](config) as queue:
+        assert queue.submit(1).result(30) == (2, 1)
+        fault.touch()
+        for number in (5, 6, 7):  # amid its batch, and twice as it starts
+            with pytest.raises(EngineFailed, match=r"died \(exit status 9\)"):
+                queue.submit(number).result(30)
+        fault.unlink()
+        assert queue.submit(8).result(30) == (16, 1)
+
+
 def test_queue_hung_child_is_killed_after_the_timeout() -> None:
     config = FakeConfig(Placement.PROCESS_PER_GPU_GROUP, slow=frozenset({5}))
     with EngineQueue[int, tuple[int, int]](config, batch_timeout_seconds=0.5) as queue:
