@@ -175,6 +175,7 @@ def test_detection_is_repeatable() -> None:
     wanted = config(steps=2)
     first, second = (evaluate_detection(tiny_model(), boxed_splits(20), wanted) for _ in range(2))
     assert first.as_dict() == second.as_dict()
+    assert set(wanted.judgeable()) <= set(first.figures())
 
 
 def test_detection_learns_drawn_shapes_and_leaves_the_model_alone() -> None:

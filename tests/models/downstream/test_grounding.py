@@ -124,6 +124,7 @@ def test_best_threshold_has_the_highest_mean_dice_of_all_tried() -> None:
 
 def test_grounding_of_a_model_that_sees_is_perfect_and_far_above_the_fixed_map() -> None:
     result = evaluate_grounding(Looking(), drawn(1), drawn(2), CONFIG)
+    assert set(CONFIG.judgeable()) <= set(result.figures())
     for measure in (Measure.POINTING_GAME, Measure.IOU, Measure.DICE):
         assert result.macro[measure].value == 1
     assert result.macro[Measure.CHANCE].value == pytest.approx(36 / SIDE**2)

@@ -65,6 +65,7 @@ def test_recall_is_that_of_sorting_every_row_both_ways() -> None:
     numbers = np.random.default_rng(0).integers(0, 200, 300)  # more than one block of queries
     pairs, model = numbered(numbers.tolist()), Reader(noise=1.0)
     result = evaluate_retrieval(model, pairs, CONFIG)
+    assert list(result.figures()) == CONFIG.judgeable()
     images = model.encode_images(pairs.images).astype(float)
     unique = sorted(set(pairs.texts))
     rows = model.encode_texts(unique).astype(float)

@@ -80,6 +80,7 @@ def test_segmentation_learns_drawn_shapes_repeatably_and_leaves_the_model_alone(
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first, second = (evaluate_segmentation(model, splits, config()) for _ in range(2))
     assert first.as_dict() == second.as_dict()
+    assert set(config().judgeable()) <= set(first.figures())
     (full,) = first.shares
     for measure in ("dice", "iou", "shown_dice", "untrained_shown_dice"):
         assert full.macro[SegmentationMeasure(measure)].value > 0.6, measure
