@@ -167,6 +167,7 @@ class ServedQueue(Generic[RequestT, OutcomeT]):
             answers = [answer for _, answer in answered]
             try:
                 outcomes = await asyncio.to_thread(station.judge, requests, answers)
+                assert len(outcomes) == len(answered)
             except Exception as error:  # noqa: BLE001 - the waiting units must hear every reason
                 fail([waiting for waiting, _ in answered], error)
             else:
