@@ -60,6 +60,9 @@ def interrupted_when_cancelled() -> Iterator[None]:
     watch = threading.Thread(
         target=settings.run, args=(_watch, run.id, ended, cancelled), daemon=True
     )
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # as in what a script has begun in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     watch.start()
     try:
         yield
@@ -69,6 +72,7 @@ def interrupted_when_cancelled() -> Iterator[None]:
         raise
     finally:
         ended.set()
+        signal.signal(signal.SIGINT, before)
 
 
 def cancelled_in_prefect(run_name: str) -> RunCancelled:

@@ -1,11 +1,17 @@
 """Fixtures every room's tests share. The network is blocked except to loopback."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from pytest_socket import socket_allow_hosts
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in what a script begins in the background, and then in all that tests start: Prefect's
+    # workers, which pass SIGTERM on as SIGINT, would never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("factory", derandomize=True, deadline=None)
 settings.load_profile("factory")

@@ -145,8 +145,16 @@ class Fleet:
 
     def command(self, *words: str) -> "subprocess.Popen[str]":
         """`cxr-factory`, speaking to this server."""
+        return self._start(str(BIN / "cxr-factory"), *words)
+
+    def background_command(self, *words: str) -> "subprocess.Popen[str]":
+        """The same as a script begins it in the background: with Ctrl-C's signal ignored."""
+        ignoring = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+        return self._start(*ignoring, str(BIN / "cxr-factory"), *words)
+
+    def _start(self, *command: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [BIN / "cxr-factory", *words],
+            command,
             env=self.environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,

@@ -27,7 +27,6 @@ from tests.flows.patient import identities, patient_painter, patient_plan
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 AWAY_SECONDS = 15.0
-STOP_SECONDS = 90.0  # as systemd waits; a worker takes seconds, and once on a busy machine minutes
 SILENT_FOR = timedelta(seconds=45)  # a heartbeat comes every 30
 PAINT = "paint-image-shard"
 
@@ -96,7 +95,8 @@ def test_worker_that_is_shut_down_leaves_its_shard_to_another(
         with process_worker(fleet, "stopped") as pid:
             command = _generate(fleet, _written(fleet, "stopped"), shard_units=4)
             lost = _paint_run(fleet, "Running")
-            _stop_as_a_supervisor(fleet, pid)
+            os.kill(pid, signal.SIGTERM)
+            wait_for("the end of its processes", lambda: _no_engine(fleet))
         hold.unlink()
         with process_worker(fleet, "another"):
             _ended_well(command)
@@ -175,21 +175,12 @@ def test_command_cancelled_in_prefect_is_cancelled_at_once(fleet: Fleet) -> None
 
 def test_inline_command_cancelled_in_prefect_is_cancelled_at_once(fleet: Fleet) -> None:
     (fleet.folder / "hold").touch()
-    command = _generate(fleet, "cancelled-inline", dispatch="inline")
+    _written_plan(fleet, dispatch="inline")
+    command = fleet.background_command("generate", "plan.yaml", "--root", "cancelled-inline")
     wait_for("an engine", lambda: _no_engine(fleet) is None or None)
     _cancelled_at_once(fleet, command)
     wait_for("the end of its engine", lambda: _no_engine(fleet))
     (fleet.folder / "hold").unlink()
-
-
-def _stop_as_a_supervisor(fleet: Fleet, worker: int) -> None:
-    """Tell a worker to end; kill it and all that it started if it does not (systemd's way)."""
-    os.kill(worker, signal.SIGTERM)
-    try:
-        wait_for("the end of its processes", lambda: _no_engine(fleet), STOP_SECONDS)
-    except AssertionError:
-        os.killpg(worker, signal.SIGKILL)
-        wait_for("the end of its processes", lambda: _no_engine(fleet))
 
 
 def _cancelled_at_once(fleet: Fleet, command: "subprocess.Popen[str]") -> None:
@@ -226,9 +217,13 @@ def _written(fleet: Fleet, root: str) -> str:
     return root
 
 
-def _generate(fleet: Fleet, root: str, **changes: Any) -> "subprocess.Popen[str]":
-    plan = patient_plan(**{"dispatch": "work-pool"} | changes).model_dump(mode="json")
+def _written_plan(fleet: Fleet, **changes: Any) -> None:
+    plan = patient_plan(**changes).model_dump(mode="json")
     (fleet.folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+
+
+def _generate(fleet: Fleet, root: str, **changes: Any) -> "subprocess.Popen[str]":
+    _written_plan(fleet, **{"dispatch": "work-pool"} | changes)
     return fleet.command("generate", "plan.yaml", "--root", root, "--json")
 
 
