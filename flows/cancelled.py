@@ -60,8 +60,8 @@ def interrupted_when_cancelled() -> Iterator[None]:
     watch = threading.Thread(
         target=settings.run, args=(_watch, run.id, ended, cancelled), daemon=True
     )
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # as in what a script has begun in the background
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if is_ignored:  # as in what a script has begun in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
     watch.start()
     try:
@@ -72,7 +72,8 @@ def interrupted_when_cancelled() -> Iterator[None]:
         raise
     finally:
         ended.set()
-        signal.signal(signal.SIGINT, before)
+        if is_ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def cancelled_in_prefect(run_name: str) -> RunCancelled:
